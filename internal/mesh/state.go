@@ -56,7 +56,7 @@ const (
 	KindPort LinkKind = ""
 	// KindDummy is created by usb4mesh (the identity interface).
 	KindDummy LinkKind = "dummy"
-	// KindBridge, without ports, stands in for a dummy where the kernel has none.
+	// KindBridge stands in, without ports, for a dummy where the kernel has none.
 	KindBridge LinkKind = "bridge"
 )
 
@@ -118,6 +118,7 @@ type Sysctl struct{ Path, Value string }
 // Op is what a Change does.
 type Op string
 
+// What a Change can do with its object.
 const (
 	Add    Op = "add"
 	Remove Op = "remove"

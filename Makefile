@@ -1,0 +1,43 @@
+# usb4mesh: `make` builds, `make help` lists what else can be done.
+
+GO      ?= go
+BIN     := bin/usb4mesh
+EXAMPLE := examples/seed-identity/mesh.yaml
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# Time for each fuzz target, and packages that `make fuzz` and `make bench` visit.
+FUZZTIME ?= 30s
+PKG      ?= ./...
+
+.DEFAULT_GOAL := build
+.PHONY: help build demo test bench lint fuzz generate clean FORCE
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+
+build: $(BIN) ## build bin/usb4mesh, one static file
+
+# Go knows better than make what has changed.
+$(BIN): FORCE
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./cmd/usb4mesh
+
+demo: build ## run the three-node example on this machine: plan, apply, measure, cut every cable
+	$(BIN) lab run $(EXAMPLE)
+
+test: ## install what is missing (as root), lint, vet, run all tests, count them
+	@scripts/test
+
+bench: build ## benchmarks of the code, and of the network in the lab
+	@scripts/bench
+
+lint: ## check style and the walls between packages (first run builds the linter: minutes)
+	@scripts/lint
+
+fuzz: ## run every fuzz target for FUZZTIME (30s)
+	@FUZZTIME=$(FUZZTIME) scripts/fuzz $(PKG)
+
+generate: ## write the generated documents anew
+	$(GO) test ./internal/house -run 'TestGenerated' -update
+
+clean: ## remove what make built
+	rm -rf bin dist
