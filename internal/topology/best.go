@@ -1,0 +1,109 @@
+package topology
+
+import "slices"
+
+// wireBest tries the shapes that are known to be good and takes, of those that
+// the ports allow, one that no single cable parts if there is any, then the one
+// with the fewest hops on average, then the one with the fewest cables.
+func wireBest(r Request) ([]Cable, error) {
+	n := len(r.Ports)
+	if n < 2 {
+		return nil, nil
+	}
+	var winner []Cable
+	var score candidate
+	try := func(cables []Cable, err error) {
+		if err != nil {
+			return
+		}
+		if c := rate(n, cables); winner == nil || c.better(score) {
+			winner, score = cables, c
+		}
+	}
+	r.Columns, r.Hub = 0, -1
+	for _, s := range shapes {
+		if s.name != best {
+			try(s.wire(r))
+		}
+	}
+	if n == 10 {
+		try(plug(r, petersen()))
+	}
+	try(plug(r, circulant(n, offsets(n, slices.Min(r.Ports))...)))
+	if winner == nil {
+		return nil, &NoShapeError{Nodes: n}
+	}
+	return winner, nil
+}
+
+// candidate is what a wiring is worth.
+type candidate struct {
+	bridged bool
+	hops    float64 // on average
+	cables  int
+}
+
+func rate(n int, cables []Cable) candidate {
+	links := Links(cables)
+	_, hops := Hops(n, links)
+	return candidate{bridged: len(Bridges(n, links)) > 0, hops: hops, cables: len(cables)}
+}
+
+func (a candidate) better(b candidate) bool {
+	const noise = 1e-9
+	switch {
+	case a.bridged != b.bridged:
+		return b.bridged
+	case a.hops < b.hops-noise || a.hops > b.hops+noise:
+		return a.hops < b.hops
+	}
+	return a.cables < b.cables
+}
+
+// offsets chooses the offsets of a circulant for so many ports per node: 1, and
+// then, one at a time, whichever shortens the ways most. Every offset takes two
+// ports, the one across the circle takes one.
+func offsets(n, ports int) []int {
+	chosen := []int{1}
+	for free := ports - 2; free > 0; {
+		most, found := reach(n, chosen), 0
+		for k := 2; k <= n/2; k++ {
+			if 2*k != n && free < 2 || slices.Contains(chosen, k) {
+				continue
+			}
+			if sum := reach(n, append(chosen, k)); sum < most {
+				most, found = sum, k
+			}
+		}
+		if found == 0 {
+			break
+		}
+		chosen = append(chosen, found)
+		free -= 2
+		if 2*found == n {
+			free++
+		}
+	}
+	return chosen
+}
+
+// reach returns the sum of the hops from one node of a circulant to all others;
+// it is the same for each node.
+func reach(n int, offsets []int) int {
+	hops := make([]int, n)
+	queue := append(make([]int, 0, n), 0)
+	sum := 0
+	for i := 0; i < len(queue); i++ {
+		at := queue[i]
+		sum += hops[at]
+		for _, k := range offsets {
+			for _, to := range [2]int{(at + k) % n, (at - k + n) % n} {
+				if to != 0 && hops[to] == 0 {
+					hops[to] = hops[at] + 1
+					queue = append(queue, to)
+				}
+			}
+		}
+	}
+	return sum
+}
