@@ -80,6 +80,10 @@ func intelPlan() mesh.Plan {
 	n.Routes = append(n.Routes, routes(1, 2, a, 0, 10, mesh.MainTable)...)
 	n.Routes = append(n.Routes, routes(1, 2, b, 0, 20, mesh.MainTable)...)
 	n.Routes = append(n.Routes, routes(1, 2, b, 0, 10, 7501)...)
+	// A node behind the peer: its detour goes to the same gateway over another cable.
+	n.Routes = append(n.Routes, routes(1, 3, a, 2, 10, mesh.MainTable)...)
+	n.Routes = append(n.Routes, routes(1, 3, b, 2, 20, mesh.MainTable)...)
+	n.Routes = append(n.Routes, routes(1, 3, b, 2, 10, 7501)...)
 	n.Rules = rules(a, 7501)
 	n.Sysctls = sysctls(n.Links)
 	return mesh.Plan{Mesh: "pair", Source: "mesh.yaml", MTU: mesh.DefaultMTU, Nodes: []mesh.NodePlan{n}}

@@ -98,10 +98,13 @@ func nodeNames(p mesh.Plan) []string {
 	return names
 }
 
+// HeaderStart begins every rendered file: by it usb4mesh knows its own files.
+const HeaderStart = "# Written by usb4mesh "
+
 // header returns the comment lines that start every file. All formats so far
 // use # for comments.
 func (s system) header() string {
-	return fmt.Sprintf("# Written by usb4mesh for node %s of mesh %s from %s.\n"+
+	return fmt.Sprintf(HeaderStart+"for node %s of mesh %s from %s.\n"+
 		"# Do not edit; change the cluster file and render again.\n",
 		oneLine(s.node), oneLine(s.mesh), oneLine(s.source))
 }

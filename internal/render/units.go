@@ -61,7 +61,10 @@ func identityUnits(p mesh.Plan, n *mesh.NodePlan, o Options) []unit {
 	}}
 	network := unit{name: "30-" + name + ".network", sections: []section{
 		sec("Match", set("Name", name)),
-		sec("Link", set("RequiredForOnline", "no")),
+		// The one interface that counts for wait-online, at any carrier: with none at
+		// all systemd-networkd-wait-online (252) waits until its time is up, and the
+		// boot with it, where networkd manages nothing but the mesh.
+		sec("Link", set("RequiredForOnline", "no-carrier")),
 		// A stand-in has no carrier, and a dummy needs none to hold an address.
 		sec("Network", set("LinkLocalAddressing", "no"), set("IPv6AcceptRA", "no"), set("ConfigureWithoutCarrier", "yes")),
 	}}
@@ -152,10 +155,18 @@ func addressSection(a mesh.Address) section {
 
 func routeSection(r mesh.Route) section {
 	s := sec("Route", set("Destination", r.Destination.String()))
+	v4 := r.Destination.Addr().Is4()
 	if r.Via.IsValid() {
-		// The neighbour's identity is in no subnet of ours, hence on-link.
-		s.settings = append(s.settings, set("Gateway", r.Via.String()), set("GatewayOnLink", "yes"))
-	} else if r.Destination.Addr().Is4() {
+		s.settings = append(s.settings, set("Gateway", r.Via.String()))
+		if v4 {
+			// The neighbour's identity is in no subnet of ours. IPv6 must do without: there
+			// the kernel refuses on-link gateways that the main table reaches over another
+			// interface (ip6_route_check_nh_onlink in net/ipv6/route.c), as it does while
+			// cables come up, and networkd gives up on the interface. Without the flag
+			// networkd waits for the direct route to the neighbour, which is what it takes.
+			s.settings = append(s.settings, set("GatewayOnLink", "yes"))
+		}
+	} else if v4 {
 		s.settings = append(s.settings, set("Scope", "link")) // IPv6 has no route scopes
 	}
 	if r.Source != (netip.Addr{}) {
