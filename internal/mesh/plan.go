@@ -57,17 +57,19 @@ type LinkPlan struct {
 	Reason    string    // why this name
 }
 
-// Proof is what walking every failure case of a plan showed.
+// Proof is what walking every failure case of a plan showed. A case is one
+// ordered pair of nodes and one failure; the failures are all single cables.
 type Proof struct {
-	Cables, Cases             int        // single cables cut, cases walked
-	Delivered, Lost, Looped   int        // of Cases
-	LongestPath               int        // hops, over all delivered cases
-	Unprotected               []Pair     // pairs that some single cut separates
-	Bridges, ArticulationNode []string   // cables and nodes whose loss parts the mesh, by name
-	Unreachable               [][]string // parts of a mesh that is not connected; nil if it is
-	RoutesPerNode             [2]int     // least and most routes of a node, both families
-	RulesPerNode              [2]int     // likewise rules
-	_                         struct{}   // keyed literals only
+	Cables, Cases           int // failures, and cases walked
+	Delivered, Lost, Looped int // of Cases
+	Avoidable               int // lost or looped although a way was left; 0 in a sound plan
+	LongestPath             int // hops, over all delivered cases
+	LongestDetour           int // hops more than the same pair needs without the failure
+
+	Unprotected       []Pair     // pairs that some single cut separates
+	Bridges           []string   // cables whose loss parts the mesh
+	ArticulationNodes []string   // nodes whose loss parts the mesh
+	Parts             [][]string // nodes of each part, where no cable joins them all
 }
 
 // Pair is an ordered pair of nodes.
