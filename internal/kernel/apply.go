@@ -24,7 +24,7 @@ func (k *Kernel) Apply(ctx context.Context, changes []mesh.Change) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			return k.apply(c)
+			return k.known(ctx, c, k.apply(c))
 		})
 		return nil
 	})
@@ -48,6 +48,25 @@ func (k *Kernel) apply(c mesh.Change) error {
 		return k.setSysctl(*c.Sysctl)
 	}
 	return errors.New("a change without meaning")
+}
+
+// known turns the refusal to add what exists (EEXIST) into success if the object
+// that exists is equal to the wanted one, and into ErrForeign if not.
+func (k *Kernel) known(ctx context.Context, c mesh.Change, err error) error {
+	if c.Op != mesh.Add || !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	have, readErr := k.settled(ctx)
+	if readErr != nil {
+		return errors.Join(err, readErr)
+	}
+	equal := c.Address != nil && slices.Contains(have.Addresses, *c.Address) ||
+		c.Route != nil && slices.Contains(have.Routes, *c.Route) ||
+		c.Rule != nil && slices.Contains(have.Rules, *c.Rule)
+	if equal {
+		return nil
+	}
+	return fmt.Errorf("%w (%w)", ErrForeign, err)
 }
 
 // link returns the interface of that name, or ErrAbsent.
@@ -101,24 +120,7 @@ func (k *Kernel) applyAddress(op mesh.Op, a mesh.Address) error {
 	}
 	m.addUint32(unix.IFA_FLAGS, flags)
 	m.kind, m.flags = unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL
-	err = k.change(m)
-	if errors.Is(err, unix.EEXIST) {
-		have, dumpErr := k.addresses(map[uint32]string{uint32(l.Index): a.Interface})
-		return k.exists(err, dumpErr, slices.Contains(have, a))
-	}
-	return err
-}
-
-// exists turns the EEXIST err into success if the object that exists is equal to
-// the wanted one, and into ErrForeign if not.
-func (k *Kernel) exists(err, dumpErr error, equal bool) error {
-	switch {
-	case dumpErr == nil && equal:
-		return nil
-	case dumpErr != nil:
-		return errors.Join(err, dumpErr)
-	}
-	return fmt.Errorf("%w (%w)", ErrForeign, err)
+	return k.change(m)
 }
 
 func (k *Kernel) applyRule(op mesh.Op, r mesh.Rule) error {
@@ -140,12 +142,7 @@ func (k *Kernel) applyRule(op mesh.Op, r mesh.Rule) error {
 	}
 	m.add(unix.FRA_PROTOCOL, []byte{mesh.RouteProtocol})
 	m.kind, m.flags = unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL
-	err := k.change(m)
-	if errors.Is(err, unix.EEXIST) {
-		have, dumpErr := k.rules()
-		return k.exists(err, dumpErr, slices.Contains(have, r))
-	}
-	return err
+	return k.change(m)
 }
 
 func family(a netip.Addr) int {

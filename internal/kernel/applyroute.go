@@ -3,7 +3,6 @@ package kernel
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -27,20 +26,7 @@ func (k *Kernel) applyRoute(op mesh.Op, r mesh.Route) error {
 	}
 	// EXCL: refused if any route has this destination, table and metric, be it
 	// ours or not. Without it, IPv6 would make ours the sibling of a foreign one.
-	err = k.newRoute(r, l, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
-	if errors.Is(err, unix.EEXIST) {
-		have, dumpErr := k.routes(map[uint32]string{uint32(l.Index): l.Name})
-		if errors.Is(dumpErr, errUnsettled) { // routes over other links, of which we know no name
-			have, dumpErr = k.routesByName()
-		}
-		return k.exists(err, dumpErr, slices.Contains(have, r))
-	}
-	return err
-}
-
-func (k *Kernel) routesByName() ([]mesh.Route, error) {
-	s, err := k.snapshot()
-	return s.Routes, err
+	return k.newRoute(r, l, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
 }
 
 func (k *Kernel) newRoute(r mesh.Route, l mesh.Link, flags int) error {

@@ -26,22 +26,27 @@ const snapshotTries = 10
 // an interface (blackhole, unreachable) with an empty one.
 func (k *Kernel) Snapshot(ctx context.Context) (mesh.State, error) {
 	var s mesh.State
-	err := k.do(ctx, func() error {
-		var err error
-		for range snapshotTries {
-			if err = ctx.Err(); err != nil {
-				return err
-			}
-			if s, err = k.snapshot(); !errors.Is(err, errUnsettled) {
-				return err
-			}
-		}
-		return fmt.Errorf("%w, %d times in a row", err, snapshotTries)
+	err := k.do(ctx, func() (err error) {
+		s, err = k.settled(ctx)
+		return err
 	})
 	if err != nil {
 		return mesh.State{}, fmt.Errorf("kernel: snapshot: %w", err)
 	}
 	return s, nil
+}
+
+// settled reads until nothing changed meanwhile.
+func (k *Kernel) settled(ctx context.Context) (s mesh.State, err error) {
+	for range snapshotTries {
+		if err = ctx.Err(); err != nil {
+			return s, err
+		}
+		if s, err = k.snapshot(); !errors.Is(err, errUnsettled) {
+			return s, err
+		}
+	}
+	return s, fmt.Errorf("%w, %d times in a row", err, snapshotTries)
 }
 
 func (k *Kernel) snapshot() (mesh.State, error) {
