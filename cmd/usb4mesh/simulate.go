@@ -25,7 +25,7 @@ counts, and the cable that most pairs share. WHAT is a cable by number, name, po
 (01:left) or by its nodes (01-02), or a node (02, or node:02). Repeat --fail, or
 separate with commas, to let several fail at once. Exit code 4 when a pair is lost.`,
 		Example: `  usb4mesh simulate examples/ring5/mesh.yaml --fail 1
-  usb4mesh simulate examples/ring5/mesh.yaml --fail node:n2 --json`,
+  usb4mesh simulate examples/ring5/mesh.yaml --fail node:fink --json`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeFile,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -28,12 +28,8 @@ var (
 		Code: "pool-too-small", Severity: finding.Error, Title: "Identity pool has too few addresses",
 		Explain: "Every node takes one address from each pool. Use a wider prefix: a /24 serves 254 nodes.",
 	})
-	identityOutsidePool = finding.Register(finding.Kind{
-		Code: "identity-outside-pool", Severity: finding.Error, Title: "Fixed identity is in none of the pools",
-		Explain: "A node's fixed identity must lie in the pool of its family, so that one prefix (for firewalls, for Ceph's public_network) covers the whole mesh.",
-	})
-	noIdentity = finding.Register(finding.Kind{
-		Code: "no-identity", Severity: finding.Warning, Title: "Nodes have no address of their own",
+	cableAddressesOnly = finding.Register(finding.Kind{
+		Code: "cable-addresses-only", Severity: finding.Warning, Title: "Nodes have no address of their own",
 		Explain: "Without identity pools each node only has one address per cable, as in many hand-made setups: services must be told a different address for every peer, and a cut cable loses a pair although a way around is left. Add `identity: [10.7.1.0/24]`.",
 	})
 	noCables = finding.Register(finding.Kind{

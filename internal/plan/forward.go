@@ -19,7 +19,7 @@ const (
 func (p *planner) forward() {
 	g := Graph(&p.plan)
 	p.checkConnectivity(g)
-	if len(p.cluster.Identity) == 0 {
+	if !p.hasIdentities() {
 		return
 	}
 	tables := forwarding.Compile(g)

@@ -8,51 +8,68 @@ import (
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
 )
 
-// assignIdentities gives every node one address from each pool: the fixed one,
-// else the next free one in file order, so that a node appended to the file
-// does not renumber the others.
+// assignIdentities gives every node one address per family: the fixed one, else
+// the next free one of the pool in file order, so that a node appended to the
+// file does not renumber the others.
 func (p *planner) assignIdentities() {
-	if len(p.cluster.Identity) == 0 {
-		if len(p.cluster.Nodes) > 0 {
-			p.report(finding.New(noIdentity, "no identity pools: nodes have only the addresses of their cables, and no way around a cut cable").
-				Hinted("add `identity: [10.7.1.0/24, \"fd75:7362:3400::/64\"]`"))
-		}
-		return
-	}
 	taken := map[netip.Addr]bool{}
+	fixed := map[bool]bool{} // families (IPv6?) of which some node has a fixed identity
 	for _, c := range p.cluster.Cables {
 		for _, a := range c.Addresses {
 			taken[a] = true
 		}
 	}
-	for i, n := range p.cluster.Nodes {
+	for _, n := range p.cluster.Nodes {
 		for _, a := range n.Identity {
-			taken[a] = true
-			if !p.inPool(a) {
-				p.report(finding.New(identityOutsidePool, "identity %s of node %s is in none of the pools", a, n.Name).
-					At(fmt.Sprintf("nodes[%d].identity", i)).Hinted("take an address from %v", p.cluster.Identity))
-			}
+			taken[a], fixed[a.Is6()] = true, true
 		}
 	}
 	for k, pool := range p.cluster.Identity {
-		next := firstHost(pool)
-		for i, n := range p.cluster.Nodes {
-			if a, ok := fixedIn(n.Identity, pool); ok {
-				p.give(i, a, "fixed in the cluster file")
-				continue
-			}
-			for isHost(pool, next) && taken[next] {
-				next = next.Next()
-			}
-			if !isHost(pool, next) {
-				p.report(finding.New(poolTooSmall, "pool %s has no address left for node %s (%d nodes)", pool, n.Name, len(p.cluster.Nodes)).
-					At(fmt.Sprintf("identity[%d]", k)).Hinted("use a wider prefix, for example /%d", widerFor(pool, len(p.cluster.Nodes))))
-				break
-			}
-			p.give(i, next, "next free address of "+pool.String()+" in file order")
-			next = next.Next()
+		p.assignFamily(pool.Addr().Is6(), &pool, k, taken)
+		delete(fixed, pool.Addr().Is6())
+	}
+	for _, v6 := range []bool{false, true} {
+		if fixed[v6] {
+			p.assignFamily(v6, nil, -1, taken)
 		}
 	}
+	if len(p.cluster.Nodes) > 0 && !p.hasIdentities() && !finding.HasErrors(p.findings) {
+		p.report(finding.New(cableAddressesOnly, "no identity pools: nodes have only the addresses of their cables, and no way around a cut cable").
+			At("mesh").Hinted("add `identity: [10.7.1.0/24, \"fd75:7362:3400::/64\"]`"))
+	}
+}
+
+// assignFamily gives the addresses of one family. Without a pool every node has
+// a fixed one; config has seen to that.
+func (p *planner) assignFamily(v6 bool, pool *netip.Prefix, k int, taken map[netip.Addr]bool) {
+	var next netip.Addr
+	if pool != nil {
+		next = firstHost(*pool)
+	}
+	for i, n := range p.cluster.Nodes {
+		if a, ok := fixedOf(n.Identity, v6); ok {
+			p.give(i, a, "fixed in the cluster file")
+			continue
+		}
+		if pool == nil {
+			continue
+		}
+		for isHost(*pool, next) && taken[next] {
+			next = next.Next()
+		}
+		if !isHost(*pool, next) {
+			p.report(finding.New(poolTooSmall, "pool %s has no address left for node %s (%d nodes)", pool, n.Name, len(p.cluster.Nodes)).
+				At(fmt.Sprintf("identity[%d]", k)).Hinted("use a wider prefix, for example /%d", widerFor(*pool, len(p.cluster.Nodes))))
+			return
+		}
+		p.give(i, next, "next free address of "+pool.String()+" in file order")
+		next = next.Next()
+	}
+}
+
+// hasIdentities reports whether nodes have addresses of their own.
+func (p *planner) hasIdentities() bool {
+	return len(p.plan.Nodes) > 0 && len(p.plan.Nodes[0].Identity) > 0
 }
 
 func (p *planner) give(node int, a netip.Addr, reason string) {
@@ -64,18 +81,9 @@ func (p *planner) give(node int, a netip.Addr, reason string) {
 	n.IdentityReason = reason
 }
 
-func (p *planner) inPool(a netip.Addr) bool {
-	for _, pool := range p.cluster.Identity {
-		if pool.Contains(a) {
-			return true
-		}
-	}
-	return false
-}
-
-func fixedIn(fixed []netip.Addr, pool netip.Prefix) (netip.Addr, bool) {
+func fixedOf(fixed []netip.Addr, v6 bool) (netip.Addr, bool) {
 	for _, a := range fixed {
-		if pool.Contains(a) {
+		if a.Is6() == v6 {
 			return a, true
 		}
 	}
