@@ -12,12 +12,16 @@ import (
 func Compile(g Graph) *Tables {
 	t := newTables(g.Nodes)
 	c := newCompiler(g)
-	for dest := range g.Nodes {
-		primary, detour, ret := t.row(dest)
-		c.distances(int32(dest))
-		c.tree(primary)
-		c.swaps(dest, primary)
-		c.detours(primary, detour, ret)
+	for round := range spreadRounds {
+		for dest := range g.Nodes {
+			primary, detour, ret := t.row(dest)
+			c.distances(int32(dest))
+			c.tree(primary)
+			if round == spreadRounds-1 {
+				c.swaps(dest, primary)
+				c.detours(primary, detour, ret)
+			}
+		}
 	}
 	return t
 }
@@ -32,8 +36,9 @@ type compiler struct {
 	order []int32 // the nodes that reach the destination, nearest first
 	heap  heap
 	depth []int32 // hops on the tree
-	load  []int64 // sources so far, by link and direction; see spread.go
-	lent  []int64 // load of the way chosen
+
+	load  []int64 // ordered pairs over a link, by direction; see spread.go
+	price []int64 // of the way chosen
 	size  []int64 // nodes of the subtree
 
 	spare []spare // links off the tree, best first
@@ -55,7 +60,7 @@ func newCompiler(g Graph) *compiler {
 		dist:      make([]int64, n),
 		depth:     make([]int32, n),
 		load:      make([]int64, 2*len(g.Links)),
-		lent:      make([]int64, n),
+		price:     make([]int64, n),
 		size:      make([]int64, n),
 		swap:      make([]int32, n),
 		end:       make([]int32, n),

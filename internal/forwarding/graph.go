@@ -2,9 +2,9 @@ package forwarding
 
 import "fmt"
 
-// Bounds of what Compile accepts, so that path lengths fit an int64.
+// Bounds of what Compile accepts, so that costs and prices of paths fit an int64.
 const (
-	MaxNodes  = 1 << 16
+	MaxNodes  = 1 << 13
 	MaxWeight = 1 << 20
 )
 
@@ -73,8 +73,9 @@ type adjacency struct {
 	cost  []int64 // of each link: weight first, then one hop
 }
 
-// hopCost makes a path's cost compare by weight first and hops second.
-const hopCost = 1 << 18
+// hopCost makes a path's cost compare by weight first and hops second: it is
+// above the hops of any path.
+const hopCost = 1 << 14
 
 func (a *adjacency) of(node int32) []arc { return a.arcs[a.first[node]:a.first[node+1]] }
 
