@@ -14,7 +14,7 @@ var (
 		Explain: "The format asked for on the command line, or by the node's key format in the cluster file, is not one that usb4mesh writes. The hint lists those that exist.",
 	})
 	badSetting = finding.Register(finding.Kind{
-		Code: "bad-setting", Severity: finding.Error,
+		Code: "unwritable-setting", Severity: finding.Error,
 		Title: "A setting that can't be written into a file",
 		Explain: "Additional settings of a node are copied into systemd files line by line. A section or key is made of letters, digits and a few signs; " +
 			"a value is one line, without control characters and without a backslash at its end, which would join it to the next line.",
