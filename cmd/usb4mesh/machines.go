@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -46,20 +45,20 @@ KEY also where each fact comes from. A port marked with ? is not certain.`,
 					Machines []machineJSON `json:"machines"`
 				}{machinesToJSON(machines)})
 			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			var t table
 			for _, m := range machines {
-				fmt.Fprintf(w, "%s\t%s\t%s\n", m.Key, m.Name, portsText(m.Ports))
+				t.row("%s\t%s\t%s", m.Key, m.Name, portsText(m.Ports))
 				if len(args) == 1 {
-					fmt.Fprintf(w, "\t%s\n", m.Controller)
+					t.row("\t%s", m.Controller)
 					if m.Note != "" {
-						fmt.Fprintf(w, "\tnote: %s\n", m.Note)
+						t.row("\tnote: %s", m.Note)
 					}
 					for _, s := range m.Sources {
-						fmt.Fprintf(w, "\tsource: %s\n", s)
+						t.row("\tsource: %s", s)
 					}
 				}
 			}
-			return w.Flush()
+			return t.flush(cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the catalogue as JSON")

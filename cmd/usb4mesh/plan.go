@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -74,31 +73,49 @@ func writePlanReasons(out io.Writer, p *mesh.Plan) error {
 }
 
 func writePlan(out io.Writer, p *mesh.Plan, explain bool) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "%s: %s, %s, MTU %d\n\nCables to plug\n", p.Mesh, count(len(p.Nodes), "node"), count(len(p.Cables), "cable"), p.MTU)
+	var t table
+	t.row("%s: %s, %s, MTU %d", p.Mesh, count(len(p.Nodes), "node"), count(len(p.Cables), "cable"), p.MTU)
+	t.row("")
+	t.row("Cables to plug")
+	t.end()
 	for _, c := range p.Cables {
-		fmt.Fprintf(w, "  cable %s:\t%s %s\t<->\t%s %s\t%s%s\n", c.Name, c.Ends[0].Node, c.Ends[0].Port, c.Ends[1].Node, c.Ends[1].Port,
+		t.row("  cable %s:\t%s %s\t<->\t%s %s\t%s\t%s", c.Name, c.Ends[0].Node, c.Ends[0].Port, c.Ends[1].Node, c.Ends[1].Port,
 			joinAddrs(c.Addresses, " - "), because(explain, c.Reason))
 	}
-	fmt.Fprintf(w, "\nNodes\n")
+	t.end()
+	t.row("")
+	t.row("Nodes")
+	if !explain {
+		for i := range p.Nodes {
+			n := &p.Nodes[i]
+			t.row("  %s\t%s\t%s", n.Name, joinAddrs(n.Identity, "\t"), n.Machine)
+		}
+		t.end()
+		t.row("")
+		t.row("Interfaces")
+	}
 	for i := range p.Nodes {
 		n := &p.Nodes[i]
-		fmt.Fprintf(w, "  %s\t%s\t%s%s\n", n.Name, joinAddrs(n.Identity, "  "), n.Machine, because(explain, n.IdentityReason))
+		if explain {
+			t.end()
+			t.row("  %s\t%s\t%s\t%s", n.Name, joinAddrs(n.Identity, "  "), n.Machine, because(explain, n.IdentityReason))
+			t.end()
+		}
 		for _, l := range n.Links {
-			fmt.Fprintf(w, "    %s\t%s\tto %s, cable %s%s\n", l.Port.Name, l.Interface, l.Peer, l.Cable, because(explain, l.Reason))
+			t.row("  %s\t%s\t%s\tto %s\tcable %s\t%s", n.Name, l.Port.Name, l.Interface, l.Peer, l.Cable, because(explain, l.Reason))
 		}
 		if explain {
-			writeForwarding(w, n)
+			t.end()
+			writeForwarding(&t, n)
 		}
 	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(out, "\n%s\n", proofText(p))
-	return err
+	t.end()
+	t.row("")
+	t.row("%s", proofText(p))
+	return t.flush(out)
 }
 
-func writeForwarding(w io.Writer, n *mesh.NodePlan) {
+func writeForwarding(t *table, n *mesh.NodePlan) {
 	for _, r := range n.Routes {
 		why := "primary"
 		switch {
@@ -107,11 +124,12 @@ func writeForwarding(w io.Writer, n *mesh.NodePlan) {
 		case r.Metric > n.Routes[0].Metric:
 			why = "detour while the primary's link is down"
 		}
-		fmt.Fprintf(w, "      %s (%s)\n", r, why)
+		t.row("    %s\t(%s)", r, why)
 	}
 	for _, r := range n.Rules {
-		fmt.Fprintf(w, "      %s\n", r)
+		t.row("    %s", r)
 	}
+	t.end()
 }
 
 // proofText words the proof for people; proofLine is its first line.
@@ -164,7 +182,7 @@ func because(explain bool, reason string) string {
 	if !explain || reason == "" {
 		return ""
 	}
-	return "\t(" + reason + ")"
+	return "(" + reason + ")"
 }
 
 // count words a number of things: 1 cable, 3 cables.

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -78,23 +76,22 @@ func writeSimulation(out io.Writer, sim plan.Simulation) error {
 	for _, n := range sim.Nodes {
 		what = append(what, "node "+n)
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "Out: %s\n", strings.Join(what, ", "))
+	var t table
+	t.row("Out: %s", strings.Join(what, ", "))
+	t.end()
 	for _, pp := range sim.Pairs {
 		if pp.Outcome != forwarding.Delivered {
-			fmt.Fprintf(w, "  %s -> %s\t%s\t%s after %s\t\n", pp.From, pp.To, strings.Join(pp.Before, " "), pp.Outcome, strings.Join(pp.During, " "))
+			t.row("  %s -> %s\t%s\t%s after %s", pp.From, pp.To, strings.Join(pp.Before, " "), pp.Outcome, strings.Join(pp.During, " "))
 			continue
 		}
-		fmt.Fprintf(w, "  %s -> %s\t%s\tnow %s\t%d -> %s\n", pp.From, pp.To, strings.Join(pp.Before, " "), strings.Join(pp.During, " "),
+		t.row("  %s -> %s\t%s\tnow %s\t%d -> %s", pp.From, pp.To, strings.Join(pp.Before, " "), strings.Join(pp.During, " "),
 			len(pp.Before)-1, count(len(pp.During)-1, "hop"))
 	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(out, "%s change their way, %d are lost, %d stay as they are. Busiest cable: %s (%s) before, %s (%s) during.\n",
+	t.end()
+	t.row("%s change their way, %d are lost, %d stay as they are. Busiest cable: %s (%s) before, %s (%s) during.",
 		count(len(sim.Pairs)-lostPairs(sim), "pair"), lostPairs(sim), sim.Same,
 		sim.Worst[0].Cable, count(sim.Worst[0].Pairs, "pair"), sim.Worst[1].Cable, count(sim.Worst[1].Pairs, "pair"))
-	return err
+	return t.flush(out)
 }
 
 type (
