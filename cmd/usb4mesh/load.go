@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -36,14 +37,16 @@ func load(cmd *cobra.Command, name string) (mesh.Plan, []finding.Finding, error)
 	return p, findings, nil
 }
 
-// loadPlan is load for verbs that need a plan without errors: problems are
-// printed to stderr, and errors end the verb with exit code 3.
+// loadPlan is load for verbs that need a plan without errors: warnings and errors
+// are printed to stderr, and errors end the verb with exit code 3. What is merely
+// worth knowing is left to check.
 func loadPlan(cmd *cobra.Command, name string) (mesh.Plan, error) {
 	p, findings, err := load(cmd, name)
 	if err != nil {
 		return p, err
 	}
-	if err := printFindings(cmd.ErrOrStderr(), findings); err != nil {
+	problems := slices.DeleteFunc(slices.Clone(findings), func(f finding.Finding) bool { return f.Severity == finding.Info })
+	if err := printFindings(cmd.ErrOrStderr(), problems); err != nil {
 		return p, err
 	}
 	if finding.HasErrors(findings) {

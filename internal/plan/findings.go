@@ -9,7 +9,7 @@ var (
 		Explain: "The catalogue knows the USB4 ports and PCI paths of common mini PCs. For any other machine leave out `machine` and list its `ports` with their PCI paths; `udevadm info /sys/class/net/thunderbolt0` shows the path as ID_PATH.",
 	})
 	uncertainMachine = finding.Register(finding.Kind{
-		Code: "uncertain-machine", Severity: finding.Warning, Title: "The catalogue is not sure about this machine",
+		Code: "uncertain-machine", Severity: finding.Info, Title: "The catalogue is not sure about this machine",
 		Explain: "The PCI path or the position of a port was reported by few people, or differs between firmware versions. Compare with `udevadm info` on the machine before you rely on it; a wrong path means that the interface keeps its kernel name.",
 	})
 	unknownPort = finding.Register(finding.Kind{

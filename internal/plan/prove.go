@@ -30,16 +30,38 @@ func (p *planner) checkConnectivity(g forwarding.Graph) {
 		p.report(finding.New(partedMesh, "no cable joins %s", strings.Join(words, " and ")).
 			At(p.wiringPath()).Hinted("add a cable between the parts"))
 	}
-	for _, i := range topology.Bridges(g.Nodes, pairs) {
-		p.plan.Proof.Bridges = append(p.plan.Proof.Bridges, p.plan.Cables[i].Name)
-		p.report(finding.New(bridge, "cable %s (%s) is the only way between the nodes on either side", p.plan.Cables[i].Name, p.ends(i)).
-			At(p.cablePath(i)).Hinted("one more cable around it protects these pairs"))
-	}
+	p.reportBridges(topology.Bridges(g.Nodes, pairs))
 	for _, i := range topology.Articulations(g.Nodes, pairs) {
 		name := p.plan.Nodes[i].Name
 		p.plan.Proof.ArticulationNodes = append(p.plan.Proof.ArticulationNodes, name)
 		p.report(finding.New(articulation, "while node %s is down, other nodes can't reach each other", name).
 			At(fmt.Sprintf("nodes[%d]", i)).Hinted("one more cable between its neighbours mends that"))
+	}
+}
+
+// reportBridges names the cables without a way around: each where it is listed,
+// or all at once where a shape asked for them.
+func (p *planner) reportBridges(cables []int) {
+	var words []string
+	for _, i := range cables {
+		p.plan.Proof.Bridges = append(p.plan.Proof.Bridges, p.plan.Cables[i].Name)
+		words = append(words, fmt.Sprintf("cable %s (%s)", p.plan.Cables[i].Name, p.ends(i)))
+	}
+	hint := "one more cable around it protects these pairs"
+	switch {
+	case len(words) == 0:
+	case p.cluster.Topology.Shape == "":
+		for k, i := range cables {
+			p.report(finding.New(bridge, "%s is the only way between the nodes on either side", words[k]).At(p.cablePath(i)).Hinted("%s", hint))
+		}
+	case len(words) == 1:
+		p.report(finding.New(bridge, "%s is the only way between the nodes on either side", words[0]).At("topology").Hinted("%s", hint))
+	default:
+		if more := len(words) - 4; more > 0 {
+			words = append(words[:4], fmt.Sprintf("%d more", more))
+		}
+		p.report(finding.New(bridge, "%s have no way around them: each is the only one between the nodes on either side", strings.Join(words, ", ")).
+			At("topology").Hinted("a ring needs one cable more than a chain and survives any single cut"))
 	}
 }
 
