@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Printer writes findings for people.
@@ -33,30 +35,41 @@ func (p Printer) Print(fs ...Finding) error {
 func (p Printer) text(f Finding) string {
 	var b strings.Builder
 	if !f.Pos.IsZero() {
-		b.WriteString(p.paint("1", f.Pos.String()) + ": ")
+		b.WriteString(p.paint("1", printable(f.Pos.String())) + ": ")
 	}
 	colour := map[Severity]string{Info: "36", Warning: "33", Error: "31"}[f.Severity]
-	fmt.Fprintf(&b, "%s %s [%s]\n", p.paint("1;"+colour, f.Severity.String()+":"), f.Message, f.Code())
+	fmt.Fprintf(&b, "%s %s [%s]\n", p.paint("1;"+colour, f.Severity.String()+":"), printable(f.Message), f.Code())
 	if f.Source != "" && f.Pos.Line > 0 {
 		gutter := fmt.Sprintf("%5d | ", f.Pos.Line)
-		b.WriteString(gutter + expandTabs(f.Source) + "\n")
+		b.WriteString(gutter + printable(f.Source) + "\n")
 		if f.Pos.Column > 0 {
 			pad := strings.Repeat(" ", len(gutter)-2) + "| "
 			lead := []rune(f.Source)
 			lead = lead[:min(f.Pos.Column-1, len(lead))]
-			indent := strings.Repeat(" ", len([]rune(expandTabs(string(lead)))))
+			indent := strings.Repeat(" ", len(lead))
 			b.WriteString(pad + indent + p.paint(colour, strings.Repeat("^", max(1, f.Width))) + "\n")
 		}
 	}
 	if f.Hint != "" {
-		b.WriteString("  hint: " + f.Hint + "\n")
+		b.WriteString("  hint: " + printable(f.Hint) + "\n")
 	}
 	return b.String()
 }
 
-// expandTabs shows a tab as one arrow-like cell, so that carets stay aligned in
-// every terminal and the tab itself can be seen.
-func expandTabs(s string) string { return strings.ReplaceAll(s, "\t", "→") }
+// printable shows every character as one cell that can't drive a terminal: a tab
+// as an arrow, other control characters as a replacement character. Text from a
+// file stays aligned with its carets, and hostile files stay text.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t':
+			return '→'
+		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r):
+			return utf8.RuneError
+		}
+		return r
+	}, s)
+}
 
 func (p Printer) paint(code, s string) string {
 	if !p.Color {
