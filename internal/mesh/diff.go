@@ -98,14 +98,12 @@ func (d *differ) link(w, h Link, present bool) {
 	set := func(op Op, reason string) {
 		d.add = append(d.add, Change{Op: op, Link: &w, Reason: reason})
 	}
-	adopted := w
-	adopted.Carrier = h.Carrier
 	switch {
 	case !present && w.Kind == KindPort: // no cable
 	case !present:
 		set(Add, "the plan wants this interface")
-		d.after[w.Name], d.ours[w.Name] = adopted, true
-	case h.Alias != "" && !owned(h):
+		d.after[w.Name], d.ours[w.Name] = w, owned(w)
+	case h.Alias != "" && h.Alias != w.Alias && !owned(h):
 		set(Add, "the name is taken by an interface with the alias \""+h.Alias+"\", which is not ours")
 		delete(d.after, w.Name)
 	case w.Kind != KindPort && w.Kind != h.Kind && !owned(h):
@@ -115,9 +113,9 @@ func (d *differ) link(w, h Link, present bool) {
 		d.before = append(d.before, Change{Op: Remove, Link: &h, Reason: "it is a " + kindName(h.Kind) + ", the plan wants a " + kindName(w.Kind)})
 		d.gone[w.Name] = true
 		set(Add, "the plan wants this interface")
-		d.after[w.Name], d.ours[w.Name] = adopted, true
+		d.after[w.Name], d.ours[w.Name] = w, owned(w)
 	default:
-		d.after[w.Name], d.ours[w.Name] = adopted, true
+		d.after[w.Name], d.ours[w.Name] = w, owned(w)
 		if reason := linkReason(h, w); reason != "" {
 			set(Set, reason)
 		}
@@ -266,19 +264,24 @@ func (d *differ) routes() {
 	for _, r := range d.have.Routes {
 		r.Destination = r.Destination.Masked()
 		switch {
-		case r.Protocol != RouteProtocol:
-			foreign[keyOf(r)] = true
-		case !d.gone[r.Interface] && !have[r]:
-			have[r] = true
+		case d.gone[r.Interface] || have[r]:
+			continue
+		case r.Protocol == RouteProtocol:
 			mine[keyOf(r)] = append(mine[keyOf(r)], r)
+		default:
+			foreign[keyOf(r)] = true
 		}
+		have[r] = true
 	}
 	var missing []Route
 	kept := map[Route]bool{}
 	wants := map[routeKey]int{}
 	for _, r := range d.want.Routes {
 		r.Destination = r.Destination.Masked()
-		if l, present := d.after[r.Interface]; !present || !l.Up || kept[r] {
+		if kept[r] {
+			continue
+		}
+		if l, present := d.after[r.Interface]; !have[r] && (!present || !l.Up) {
 			continue
 		}
 		kept[r] = true
@@ -287,7 +290,7 @@ func (d *differ) routes() {
 			missing = append(missing, r)
 		}
 	}
-	slices.SortStableFunc(missing, d.routeOrder)
+	slices.SortStableFunc(missing, routeOrder)
 
 	done := map[Route]bool{}
 	for _, r := range missing {
@@ -312,29 +315,25 @@ func (d *differ) routes() {
 	}
 	for _, r := range d.have.Routes {
 		r.Destination = r.Destination.Masked()
-		if have[r] && !kept[r] && !done[r] {
+		if r.Protocol == RouteProtocol && have[r] && !kept[r] && !done[r] {
 			done[r] = true
 			d.remove = append(d.remove, Change{Op: Remove, Route: &r, Reason: "the route is not in the plan"})
 		}
 	}
 }
 
-// routeOrder puts direct routes before those that use them as gateways, and
-// lower metrics before the detours behind them. Links without carrier go first:
-// the kernel accepts an IPv6 gateway only while no other route leads to it
-// elsewhere (net/ipv6/route.c, ip6_route_check_nh_onlink), and the direct route
-// over such a link does not count for that.
-func (d *differ) routeOrder(a, b Route) int {
-	rank := func(r Route) int {
-		switch {
-		case !r.Via.IsValid():
-			return 0
-		case !d.after[r.Interface].Carrier:
+// routeOrder puts direct routes before those that use them as gateways: the
+// kernel refuses an IPv6 gateway to which another route leads elsewhere
+// (net/ipv6/route.c, ip6_route_check_nh_onlink). Detours follow what they stand
+// in for.
+func routeOrder(a, b Route) int {
+	direct := func(r Route) int {
+		if r.Via.IsValid() {
 			return 1
 		}
-		return 2
+		return 0
 	}
-	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Metric, b.Metric))
+	return cmp.Or(cmp.Compare(direct(a), direct(b)), cmp.Compare(a.Metric, b.Metric))
 }
 
 func ruleOurs(r Rule) bool {
