@@ -30,6 +30,7 @@ func TestGolden(t *testing.T) {
 		{file: "identity-02-nixos", plan: trianglePlan(), node: "02", format: NixOS},
 		{file: "identity-03-nixos", plan: trianglePlan(), node: "03", format: NixOS},
 		{file: "identity-03-bridge", plan: trianglePlan(), node: "03", format: Networkd, options: Options{IdentityKind: mesh.KindBridge}},
+		{file: "spare-networkd", plan: sparePlan(), node: "01", format: Networkd},
 		{file: "intel-networkd", plan: intelPlan(), node: "nuc", format: Networkd},
 		{file: "intel-nixos", plan: intelPlan(), node: "nuc", format: NixOS},
 	} {

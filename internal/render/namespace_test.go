@@ -2,12 +2,14 @@ package render
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,21 +29,29 @@ const (
 
 // job tells the inner process what to do.
 type job struct {
-	Files []File
-	Ports []string // veth interfaces to plug, in place of thunderbolt-net's
+	Files    []File
+	Ports    []string // veth interfaces to plug, in place of thunderbolt-net's
+	Identity bool     // whether umesh0 is to be waited for
 }
 
 // observed is what the inner process saw.
 type observed struct {
 	Error      string
 	Log        string // of systemd-networkd
-	LinkLog    string // of udevadm test-builtin net_setup_link, for each interface
+	LinkLog    string // of udevadm test-builtin net_setup_link, for each port and umesh0
 	SysctlLog  string // of systemd-sysctl
-	WaitOnline string // of systemd-networkd-wait-online: "" if it came back at once
-	Links      []ipLink
-	Routes     []ipRoute
-	Rules      []ipRule
-	Sysctls    map[string]string
+	WaitOnline string // of systemd-networkd-wait-online: "" if it was content
+	Plugged    kernelState
+	Replugged  kernelState // after each port went away and came back
+	Aliases    map[string]string
+}
+
+// kernelState is what iproute2 and /proc/sys show.
+type kernelState struct {
+	Links   []ipLink
+	Routes  []ipRoute
+	Rules   []ipRule
+	Sysctls map[string]string
 }
 
 func TestMain(m *testing.M) {
@@ -52,7 +62,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// inNamespace renders nothing: it lets the real consumers read files and
+// inNamespace lets the real consumers read files and
 // returns the kernel's state. It skips where that can't be done.
 func inNamespace(t *testing.T, j job) observed {
 	t.Helper()
@@ -68,7 +78,9 @@ func inNamespace(t *testing.T, j job) observed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	cmd.Env = append(os.Environ(), inside+"=1")
 	cmd.Stdin = bytes.NewReader(in)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -110,13 +122,6 @@ func observe(o *observed) error {
 	if err := privateMounts(j.Files); err != nil {
 		return err
 	}
-	run := func(args ...string) (string, error) {
-		out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
-		if err != nil {
-			return string(out), fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, out)
-		}
-		return string(out), nil
-	}
 	if _, err := run("ip", "link", "set", "dev", "lo", "up"); err != nil {
 		return err
 	}
@@ -127,54 +132,96 @@ func observe(o *observed) error {
 	if err := daemon.Start(); err != nil {
 		return err
 	}
-	stop := func() {
+	defer func() {
 		daemon.Process.Kill()
 		daemon.Wait()
 		o.Log = log.String()
+	}()
+
+	all := slices.Clone(j.Ports)
+	if j.Identity {
+		all = append(all, "umesh0")
 	}
-	for i, p := range j.Ports {
-		far := fmt.Sprint("far", i)
-		if _, err := run("ip", "link", "add", "dev", p, "type", "veth", "peer", "name", far); err != nil {
-			stop()
-			return err
-		}
-		// What 99-systemd.rules runs when an interface appears.
-		out, err := run(sysctl, "--prefix=/net/ipv4/conf/"+p, "--prefix=/net/ipv4/neigh/"+p, "--prefix=/net/ipv6/conf/"+p, "--prefix=/net/ipv6/neigh/"+p)
-		o.SysctlLog += out
-		if err != nil {
-			stop()
-			return err
-		}
-		if _, err := run("ip", "link", "set", "dev", far, "up"); err != nil {
-			stop()
+	for _, port := range j.Ports {
+		if err := o.plug(port); err != nil {
 			return err
 		}
 	}
-	out, err := run(sysctl, "/etc/sysctl.d/90-usb4mesh.conf") // the file alone, not the machine's
-	o.SysctlLog += out
-	if err == nil {
-		err = waitConfigured(append(j.Ports, "umesh0"), 15*time.Second)
-	}
-	if err == nil {
-		out, werr := run("/lib/systemd/systemd-networkd-wait-online", "--timeout=3")
-		if werr != nil {
-			o.WaitOnline = werr.Error() + out
-		}
-		err = readKernel(o, j.Files)
-	}
-	stop()
-	if err != nil {
+	if err := waitConfigured(all, 15*time.Second); err != nil {
 		return err
 	}
-	// Systemd 252 really applies what it tests, which is as well here.
-	for _, l := range o.Links {
-		out, err := run("udevadm", "test-builtin", "net_setup_link", "/sys/class/net/"+l.Name)
-		o.LinkLog += out
-		if err != nil {
+	if file := "/etc/sysctl.d/90-usb4mesh.conf"; fileExists(file) {
+		out, err := run(sysctl, file) // the file alone, not the machine's
+		if o.SysctlLog += out; err != nil {
 			return err
 		}
 	}
-	return ipJSON(&o.Links, "-details", "address")
+	if j.Identity { // without it nothing counts for wait-online, and it waits in vain
+		if out, err := run("/lib/systemd/systemd-networkd-wait-online", "--timeout=5"); err != nil {
+			o.WaitOnline = err.Error() + out
+		}
+	}
+	var err error
+	if o.Plugged, err = readKernel(j.Files); err != nil {
+		return err
+	}
+	for _, port := range j.Ports {
+		if _, err := run("ip", "link", "delete", "dev", port); err != nil {
+			return err
+		}
+		if err := o.plug(port); err != nil {
+			return err
+		}
+		if err := waitConfigured(all, 15*time.Second); err != nil {
+			return err
+		}
+	}
+	if o.Replugged, err = readKernel(j.Files); err != nil {
+		return err
+	}
+
+	// systemd 252 really applies what it tests, which is as well here.
+	o.Aliases = map[string]string{}
+	for _, name := range all {
+		out, err := run("udevadm", "test-builtin", "net_setup_link", "/sys/class/net/"+name)
+		if o.LinkLog += out; err != nil {
+			return err
+		}
+		alias, err := os.ReadFile("/sys/class/net/" + name + "/ifalias")
+		if err != nil {
+			return err
+		}
+		o.Aliases[name] = strings.TrimSpace(string(alias))
+	}
+	return nil
+}
+
+// plug makes a port appear, with a cable whose far end nobody configures, and
+// runs what 99-systemd.rules runs then.
+func (o *observed) plug(port string) error {
+	far := "x" + strings.TrimPrefix(port, "tbt")
+	if _, err := run("ip", "link", "add", "dev", port, "type", "veth", "peer", "name", far); err != nil {
+		return err
+	}
+	out, err := run(sysctl, "--prefix=/net/ipv4/conf/"+port, "--prefix=/net/ipv4/neigh/"+port, "--prefix=/net/ipv6/conf/"+port, "--prefix=/net/ipv6/neigh/"+port)
+	if o.SysctlLog += out; err != nil {
+		return err
+	}
+	_, err = run("ip", "link", "set", "dev", far, "up")
+	return err
+}
+
+func run(args ...string) (string, error) {
+	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return string(out), nil
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // privateMounts gives this mount namespace its own view and puts the files there.
@@ -240,26 +287,27 @@ func waitConfigured(names []string, limit time.Duration) error {
 }
 
 // readKernel reads addresses, routes, rules and the kernel settings in files.
-func readKernel(o *observed, files []File) error {
-	if err := ipJSON(&o.Links, "-details", "address"); err != nil {
-		return err
+func readKernel(files []File) (kernelState, error) {
+	var k kernelState
+	if err := ipJSON(&k.Links, "-details", "address"); err != nil {
+		return k, err
 	}
 	for _, family := range []string{"-4", "-6"} {
 		var routes []ipRoute
 		if err := ipJSON(&routes, family, "-details", "-N", "route", "show", "table", "all"); err != nil {
-			return err
+			return k, err
 		}
-		o.Routes = append(o.Routes, routes...)
+		k.Routes = append(k.Routes, routes...)
 		var rules []ipRule
 		if err := ipJSON(&rules, family, "-N", "rule"); err != nil {
-			return err
+			return k, err
 		}
 		for i := range rules {
-			rules[i].Family = family
+			rules[i].IPv6 = family == "-6"
 		}
-		o.Rules = append(o.Rules, rules...)
+		k.Rules = append(k.Rules, rules...)
 	}
-	o.Sysctls = map[string]string{}
+	k.Sysctls = map[string]string{}
 	for _, f := range files {
 		if !strings.HasPrefix(f.Path, "etc/sysctl.d/") {
 			continue
@@ -271,12 +319,12 @@ func readKernel(o *observed, files []File) error {
 			}
 			value, err := os.ReadFile("/proc/sys/" + key)
 			if err != nil {
-				return err
+				return k, err
 			}
-			o.Sysctls[key] = strings.TrimSpace(string(value))
+			k.Sysctls[key] = strings.TrimSpace(string(value))
 		}
 	}
-	return nil
+	return k, nil
 }
 
 func ipJSON(into any, args ...string) error {
@@ -316,7 +364,7 @@ type ipRoute struct {
 }
 
 type ipRule struct {
-	Family   string `json:"-"`
+	IPv6     bool
 	Priority int    `json:"priority"`
 	Incoming string `json:"iif"`
 	Table    string `json:"table"`

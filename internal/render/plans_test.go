@@ -89,6 +89,20 @@ func intelPlan() mesh.Plan {
 	return mesh.Plan{Mesh: "pair", Source: "mesh.yaml", MTU: mesh.DefaultMTU, Nodes: []mesh.NodePlan{n}}
 }
 
+// sparePlan is a node that reaches a neighbour better over another one, but uses
+// it as a gateway: main then has no direct route to the gateway.
+func sparePlan() mesh.Plan {
+	n := mesh.NodePlan{Name: "01", Identity: identity(1)}
+	n.Links = append(n.Links, identityLink(&n, port(0), 2, "1", ""), identityLink(&n, port(1), 3, "2", ""))
+	a, b := n.Links[0].Interface, n.Links[1].Interface
+	n.Routes = append(n.Routes, routes(1, 2, a, 0, 10, mesh.MainTable)...)
+	n.Routes = append(n.Routes, routes(1, 3, a, 2, 10, mesh.MainTable)...)
+	n.Routes = append(n.Routes, routes(1, 4, b, 3, 10, mesh.MainTable)...)
+	n.Routes = append(n.Routes, routes(1, 3, b, 0, 10, 7501)...)
+	n.Rules = rules(a, 7501)
+	return mesh.Plan{Mesh: "spare", Source: "mesh.yaml", MTU: 9000, Nodes: []mesh.NodePlan{n}}
+}
+
 func host(s string) netip.Prefix { return mesh.HostPrefix(netip.MustParseAddr(s)) }
 
 func identity(n int) []netip.Addr {

@@ -1,7 +1,6 @@
 package render
 
 import (
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -127,11 +126,7 @@ func networkUnit(n *mesh.NodePlan, l mesh.LinkPlan) unit {
 	for _, a := range l.Addresses {
 		u.sections = append(u.sections, addressSection(a))
 	}
-	for _, r := range n.Routes {
-		if r.Interface == l.Interface {
-			u.sections = append(u.sections, routeSection(r))
-		}
-	}
+	u.sections = append(u.sections, routeSections(n.Routes, l.Interface)...)
 	for _, r := range n.Rules {
 		if r.Incoming == l.Interface {
 			u.sections = append(u.sections, sec("RoutingPolicyRule",
@@ -153,30 +148,5 @@ func addressSection(a mesh.Address) section {
 	return s
 }
 
-func routeSection(r mesh.Route) section {
-	s := sec("Route", set("Destination", r.Destination.String()))
-	v4 := r.Destination.Addr().Is4()
-	if r.Via.IsValid() {
-		s.settings = append(s.settings, set("Gateway", r.Via.String()))
-		if v4 {
-			// The neighbour's identity is in no subnet of ours. IPv6 must do without: there
-			// the kernel refuses on-link gateways that the main table reaches over another
-			// interface (ip6_route_check_nh_onlink in net/ipv6/route.c), as it does while
-			// cables come up, and networkd gives up on the interface. Without the flag
-			// networkd waits for the direct route to the neighbour, which is what it takes.
-			s.settings = append(s.settings, set("GatewayOnLink", "yes"))
-		}
-	} else if v4 {
-		s.settings = append(s.settings, set("Scope", "link")) // IPv6 has no route scopes
-	}
-	if r.Source != (netip.Addr{}) {
-		s.settings = append(s.settings, set("PreferredSource", r.Source.String()))
-	}
-	s.settings = append(s.settings, set("Metric", strconv.Itoa(r.Metric)))
-	if r.Table != mesh.MainTable {
-		s.settings = append(s.settings, set("Table", tableNumber(r.Table)))
-	}
-	return section{s.name, append(s.settings, set("Protocol", strconv.Itoa(r.Protocol)))}
-}
-
+// tableNumber writes a table as its number, main included.
 func tableNumber(t mesh.Table) string { return strconv.Itoa(int(t)) }
