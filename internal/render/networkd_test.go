@@ -35,42 +35,50 @@ func TestNetworkdReal(t *testing.T) {
 		{"parallel cables and settings", "nuc", intelPlan()},
 		{"gateway without a direct route", "01", sparePlan()},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			n := tc.plan.Node(tc.node)
-			files := mustRender(t, tc.plan, tc.node, Networkd, Options{IdentityKind: mesh.KindBridge})
-			j := job{Files: files, Identity: len(n.Identity) > 0}
-			for _, l := range n.Links {
-				j.Ports = append(j.Ports, l.Interface)
+		t.Run(tc.name, func(t *testing.T) { runNetworkd(t, tc.plan, tc.node) })
+	}
+}
+
+// runNetworkd renders a node, lets the real programs read it, and compares the
+// kernel with the plan.
+func runNetworkd(t *testing.T, p mesh.Plan, node string) {
+	t.Helper()
+	n := p.Node(node)
+	files := mustRender(t, p, node, Networkd, Options{IdentityKind: mesh.KindBridge})
+	j := job{Files: files, Identity: len(n.Identity) > 0}
+	for _, l := range n.Links {
+		j.Ports = append(j.Ports, l.Interface)
+	}
+	o := inNamespace(t, j)
+	for what, log := range map[string]string{"systemd-networkd": o.Log, "udevadm": o.LinkLog, "systemd-sysctl": o.SysctlLog} {
+		for _, line := range complaint.FindAllString(log, -1) {
+			if !harmless.MatchString(line) {
+				t.Errorf("%s: %s", what, line)
 			}
-			o := inNamespace(t, j)
-			for what, log := range map[string]string{"systemd-networkd": o.Log, "udevadm": o.LinkLog, "systemd-sysctl": o.SysctlLog} {
-				for _, line := range complaint.FindAllString(log, -1) {
-					if !harmless.MatchString(line) {
-						t.Errorf("%s: %s", what, line)
-					}
-				}
-			}
-			for _, name := range j.Ports {
-				if !strings.Contains(o.Log, name+": Configuring with /etc/systemd/network/50-"+name+".network") {
-					t.Errorf("%s was not configured with our file:\n%s", name, o.Log)
-				}
-			}
-			want := wantKernel(tc.plan, n)
-			if d := gocmp.Diff(want, ours(t, o.Plugged), comparable); d != "" {
-				t.Errorf("after plugging (-plan +kernel):\n%s", d)
-			}
-			if d := gocmp.Diff(want, ours(t, o.Replugged), comparable); d != "" {
-				t.Errorf("after replugging (-plan +kernel):\n%s", d)
-			}
-			if j.Identity {
-				if o.WaitOnline != "" {
-					t.Errorf("systemd-networkd-wait-online: %s", o.WaitOnline)
-				}
-				if got, want := o.Aliases["umesh0"], mesh.AliasPrefix+tc.plan.Mesh; got != want {
-					t.Errorf("alias of umesh0 is %q, want %q", got, want)
-				}
-			}
-		})
+		}
+	}
+	for _, name := range j.Ports {
+		if !strings.Contains(o.Log, name+": Configuring with /etc/systemd/network/50-"+name+".network") {
+			t.Errorf("%s was not configured with our file:\n%s", name, o.Log)
+		}
+		if file := "/etc/systemd/network/50-" + name + ".link"; !strings.Contains(o.LinkLog, file) {
+			t.Errorf("udevadm did not read %s:\n%s", file, o.LinkLog)
+		}
+	}
+	want := wantKernel(p, n)
+	if d := gocmp.Diff(want, ours(t, o.Plugged), comparable); d != "" {
+		t.Errorf("after plugging (-plan +kernel):\n%s", d)
+	}
+	if d := gocmp.Diff(want, ours(t, o.Replugged), comparable); d != "" {
+		t.Errorf("after replugging (-plan +kernel):\n%s", d)
+	}
+	if j.Identity {
+		if o.WaitOnline != "" {
+			t.Errorf("systemd-networkd-wait-online: %s", o.WaitOnline)
+		}
+		if got, want := o.Aliases["umesh0"], mesh.AliasPrefix+p.Mesh; got != want {
+			t.Errorf("alias of umesh0 is %q, want %q", got, want)
+		}
 	}
 }
 
