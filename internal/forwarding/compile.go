@@ -101,7 +101,7 @@ func (c *compiler) swaps(dest int, primary []int32) {
 	c.spare = c.spare[:0]
 	for l, ends := range c.ends {
 		a, b, link := ends[0], ends[1], int32(l)
-		if a == b || c.dist[a] == unreached || primary[a] == link || primary[b] == link {
+		if c.dist[a] == unreached || primary[a] == link || primary[b] == link {
 			continue
 		}
 		c.spare = append(c.spare, spare{

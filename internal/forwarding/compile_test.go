@@ -39,6 +39,9 @@ func TestCompileByHand(t *testing.T) {
 		{"parallel links, the lighter first", Graph{2, []Link{{0, 1, 5}, {1, 0, 3}}}, 0,
 			[]Entry{{none, none, none}, {1, 0, none}}},
 
+		{"of equal weights the fewer hops", Graph{3, []Link{{0, 2, 1}, {2, 1, 1}, {0, 1, 2}}}, 0,
+			[]Entry{{none, none, none}, {2, 1, none}, {0, 1, none}}},
+
 		{"a link to itself is no way", Graph{2, []Link{{1, 1, 1}, {0, 1, 1}}}, 0,
 			[]Entry{{none, none, none}, {1, none, none}}},
 
@@ -163,16 +166,19 @@ func (r *reference) entries(at func(node int) Entry) []Entry {
 		cut := want[u].Primary
 		dist := r.distances(cut)
 		want[u].Detour = r.first(u, dist, cut, at(u).Detour)
-		if !r.unique || want[u].Detour < 0 {
+		if want[u].Detour < 0 {
 			continue
 		}
-		for x := u; x != r.dest; {
-			link := r.first(x, dist, cut, none)
-			y := r.other(link, x)
-			if link == want[y].Primary && want[y].Return < 0 {
-				want[y].Return = r.first(y, dist, cut, none)
+		for x, arrival := u, none; x != r.dest; {
+			ways := r.ways(x, dist, cut)
+			if len(ways) > 1 {
+				r.unique = false
+				break
 			}
-			x = y
+			if x != u && arrival == want[x].Primary && want[x].Return < 0 {
+				want[x].Return = ways[0]
+			}
+			x, arrival = r.other(ways[0], x), ways[0]
 		}
 	}
 	return want
@@ -181,26 +187,32 @@ func (r *reference) entries(at func(node int) Entry) []Entry {
 // first returns the link by which a shortest way from u begins. Where several
 // do, it takes got if that is one of them.
 func (r *reference) first(u int, dist []int, cut, got int) int {
+	switch ways := r.ways(u, dist, cut); {
+	case len(ways) == 0:
+		if got != none {
+			r.err = fmt.Sprintf("node %d uses link %d with link %d cut; there is no way", u, got, cut)
+		}
+		return none
+	case len(ways) > 1:
+		r.unique = false
+		if !slices.Contains(ways, got) {
+			r.err = fmt.Sprintf("node %d uses link %d with link %d cut; the shortest ways begin with %v", u, got, cut, ways)
+		}
+		return got
+	default:
+		return ways[0]
+	}
+}
+
+// ways returns the links by which the shortest ways from u begin.
+func (r *reference) ways(u int, dist []int, cut int) []int {
 	var links []int
 	for l := range r.g.Links {
 		if v := r.other(l, u); l != cut && v >= 0 && dist[v] >= 0 && dist[u] == dist[v]+r.cost(l) {
 			links = append(links, l)
 		}
 	}
-	switch {
-	case len(links) == 0:
-		if got != none && r.unique {
-			r.err = fmt.Sprintf("node %d uses link %d with link %d cut, but there is no way", u, got, cut)
-		}
-		return none
-	case len(links) == 1:
-		return links[0]
-	}
-	r.unique = false
-	if !slices.Contains(links, got) {
-		r.err = fmt.Sprintf("node %d uses link %d with link %d cut; the shortest ways begin with %v", u, got, cut, links)
-	}
-	return got
+	return links
 }
 
 // other returns the far end of a link at u, or -1.

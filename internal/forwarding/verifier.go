@@ -197,7 +197,7 @@ func (v *verifier) judge(failure int) {
 	r.Cases += cases
 	r.Delivered += cases // until shown otherwise
 	for _, s := range v.byHops {
-		if v.touched[s] != v.broken.now && !v.broken.node(s>>1) {
+		if v.touched[s] != v.broken.now { // so its links are up, and it too
 			r.LongestPath = max(r.LongestPath, int(v.calm[s]))
 			break
 		}

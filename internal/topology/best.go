@@ -3,8 +3,8 @@ package topology
 import "slices"
 
 // wireBest tries the shapes that are known to be good and takes, of those that
-// the ports allow, one that no single cable parts if there is any, then the one
-// with the fewest hops on average, then the one with the fewest cables.
+// the ports allow, one that no single cable parts if there is any, and among
+// these the first with the fewest hops on average.
 func wireBest(r Request) ([]Cable, error) {
 	n := len(r.Ports)
 	if n < 2 {
@@ -40,24 +40,19 @@ func wireBest(r Request) ([]Cable, error) {
 type candidate struct {
 	bridged bool
 	hops    float64 // on average
-	cables  int
 }
 
 func rate(n int, cables []Cable) candidate {
 	links := Links(cables)
 	_, hops := Hops(n, links)
-	return candidate{bridged: len(Bridges(n, links)) > 0, hops: hops, cables: len(cables)}
+	return candidate{bridged: len(Bridges(n, links)) > 0, hops: hops}
 }
 
 func (a candidate) better(b candidate) bool {
-	const noise = 1e-9
-	switch {
-	case a.bridged != b.bridged:
+	if a.bridged != b.bridged {
 		return b.bridged
-	case a.hops < b.hops-noise || a.hops > b.hops+noise:
-		return a.hops < b.hops
 	}
-	return a.cables < b.cables
+	return a.hops < b.hops
 }
 
 // offsets chooses the offsets of a circulant for so many ports per node: 1, and

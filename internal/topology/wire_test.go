@@ -148,6 +148,7 @@ func TestBest(t *testing.T) {
 		{"six of three: every other node one cable away or two", ports(6, 3), 9, 2, 1.4},
 		{"eight of three: Moebius ladder", ports(8, 3), 12, 2, 11. / 7},
 		{"ten of three: Petersen", ports(10, 3), 15, 2, 15. / 9},
+		{"sixteen of five: two rings of chords and the one across", ports(16, 5), 40, 3, 1.8},
 		{"a hub loses against a ring, for its bridges", []int{5, 2, 2, 2, 2, 2}, 6, 3, 1.8},
 		{"a hub where only a hub fits", []int{1, 1, 3, 1}, 3, 2, 1.5},
 		{"two nodes: one cable is all there is", []int{1, 2}, 1, 1, 1},
