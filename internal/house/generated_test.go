@@ -12,13 +12,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/usb4mesh/usb4mesh/internal/config"
+	"github.com/usb4mesh/usb4mesh/internal/draw"
 	"github.com/usb4mesh/usb4mesh/internal/finding"
+	"github.com/usb4mesh/usb4mesh/internal/plan"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
 	// Packages that register findings. TestGenerated notices one that is missing.
-	_ "github.com/usb4mesh/usb4mesh/internal/config"
-	_ "github.com/usb4mesh/usb4mesh/internal/plan"
+	// (config and plan, above, are two of them.)
 	_ "github.com/usb4mesh/usb4mesh/internal/render"
 )
 
@@ -26,8 +28,10 @@ import (
 // writes them.
 func TestGenerated(t *testing.T) {
 	for name, text := range map[string]string{
-		"docs/findings.md": findings(t),
-		"CHANGELOG.md":     changelog(t),
+		"docs/findings.md":                findings(t),
+		"CHANGELOG.md":                    changelog(t),
+		"docs/pictures/seed-identity.svg": picture(t, "examples/seed-identity/mesh.yaml"),
+		"docs/pictures/petersen.svg":      picture(t, "examples/petersen/mesh.yaml"),
 	} {
 		if *update {
 			if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
@@ -70,6 +74,17 @@ func findings(t *testing.T) string {
 		}
 	}
 	return b.String()
+}
+
+// picture draws what `usb4mesh plan --format svg` draws.
+func picture(t *testing.T, example string) string {
+	t.Helper()
+	cluster, fs := config.Parse(example, []byte(read(t, example)))
+	p, more := plan.Make(cluster)
+	if fs = append(fs, more...); finding.HasErrors(fs) {
+		t.Fatalf("%s: %v", example, fs)
+	}
+	return string(draw.SVG(p))
 }
 
 // imports returns what a file imports.
