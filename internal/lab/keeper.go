@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/signal"
 	"sync"
 	"time"
 
@@ -44,6 +45,12 @@ func KeeperMain() int {
 	}
 	k := &keeperServer{procs: newProcesses(), down: make(chan struct{})}
 	go k.procs.reap()
+	terminated := make(chan os.Signal, 1)
+	signal.Notify(terminated, unix.SIGTERM)
+	go func() {
+		<-terminated
+		k.end()
+	}()
 	var err error
 	if mode == attached {
 		err = k.serveControl()

@@ -38,6 +38,7 @@ type keeper struct {
 	cmd     *exec.Cmd
 	control *net.UnixConn // attached: new connections are passed through it
 	log     *tail
+	logFile string        // detached: where it writes instead
 	done    chan struct{} // closed when the process has been reaped
 	err     error         // of Wait, once done is closed
 }
@@ -47,6 +48,7 @@ type keeper struct {
 func startKeeper(mode keeperMode, files []*os.File) (*keeper, error) {
 	k := &keeper{log: &tail{limit: 16 << 10}, done: make(chan struct{})}
 	k.cmd = exec.Command("/proc/self/exe", KeeperArgs()...)
+	k.cmd.Args[0] = os.Args[0] // what ps shows
 	k.cmd.Env = append(os.Environ(), modeVariable+"="+string(mode))
 	k.cmd.SysProcAttr = keeperAttributes()
 	if mode == attached {
@@ -151,7 +153,11 @@ func (k *keeper) explain(err error) error {
 	case <-time.After(100 * time.Millisecond):
 		return err
 	}
-	if said := strings.TrimSpace(k.log.String()); said != "" {
+	said := strings.TrimSpace(k.log.String())
+	if k.logFile != "" {
+		said = readTail(k.logFile)
+	}
+	if said != "" {
 		return errors.New(said)
 	}
 	if k.err != nil {

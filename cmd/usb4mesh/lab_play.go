@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/usb4mesh/usb4mesh/internal/lab"
+)
+
+func newLabExecCommand() *cobra.Command {
+	var mesh string
+	cmd := &cobra.Command{
+		Use:   "exec NODE -- COMMAND [ARGS...]",
+		Short: "Run a command in a node of the running lab",
+		Long: `exec runs a command in a node, with this terminal's input and output, and ends with its
+exit code. Signals are passed on. A shell works, without job control.`,
+		Example: `  usb4mesh lab exec 01 -- ip route
+  usb4mesh lab exec 02 -- iperf3 --server`,
+		Args: cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			// Ctrl-C is the command's business, not ours: it comes as a signal
+			// to pass on, so the context that it cancels is not used.
+			ctx := cmd.Context()
+			l, err := lab.Attach(ctx, mesh)
+			if err != nil {
+				return err
+			}
+			defer l.Close()
+			signals := make(chan os.Signal, 8)
+			signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+			defer signal.Stop(signals)
+			dir, err := os.Getwd()
+			if err != nil {
+				dir = "/"
+			}
+			code, err := l.Exec(context.WithoutCancel(ctx), lab.Command{Node: args[0], Argv: args[1:], Env: os.Environ(), Dir: dir}, [3]*os.File{
+				standardFile(cmd.InOrStdin(), os.Stdin), standardFile(cmd.OutOrStdout(), os.Stdout), standardFile(cmd.ErrOrStderr(), os.Stderr),
+			}, signals)
+			if err == nil && code != 0 {
+				return &exitError{code: code}
+			}
+			return err
+		},
+	}
+	cmd.Flags().SetInterspersed(false)
+	meshFlag(cmd, &mesh)
+	return cmd
+}
+
+func newLabUnplugCommand() *cobra.Command {
+	var mesh, how string
+	var end int
+	cmd := &cobra.Command{
+		Use:   "unplug CABLE",
+		Short: "Cut a cable of the running lab",
+		Long: `unplug takes a cable out: delete removes the interfaces at both ends, as the driver does;
+carrier sets the interface at --end down; silent drops every frame while carrier stays.
+Nothing reacts but the kernel.`,
+		Example: `  usb4mesh lab unplug 1
+  usb4mesh lab unplug 2 --how carrier --end 1`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if how == "all" {
+				return usageError("--how all is for lab run: use delete, carrier or silent")
+			}
+			if _, err := cutKinds([]string{how}); err != nil {
+				return err
+			}
+			if end != 0 && end != 1 {
+				return usageError("--end is 0 or 1, in the order of lab status")
+			}
+			l, err := lab.Attach(cmd.Context(), mesh)
+			if err != nil {
+				return err
+			}
+			defer l.Close()
+			m, err := l.Cut(cmd.Context(), args[0], how, end)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "Cable %s is cut (%s); it took %.1f ms.\n", args[0], how, float64(m.End-m.Begin)/1e6)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&how, "how", lab.Delete, "delete, carrier or silent")
+	cmd.Flags().IntVar(&end, "end", 0, "the end that is set down, 0 or 1")
+	_ = cmd.RegisterFlagCompletionFunc("how", completeWords(lab.Kinds()...))
+	meshFlag(cmd, &mesh)
+	return cmd
+}
+
+func newLabPlugCommand() *cobra.Command {
+	var mesh string
+	cmd := &cobra.Command{
+		Use:     "plug CABLE",
+		Short:   "Put a cut cable of the running lab back",
+		Example: `  usb4mesh lab plug 1`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			l, err := lab.Attach(cmd.Context(), mesh)
+			if err != nil {
+				return err
+			}
+			defer l.Close()
+			if _, err := l.Plug(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "Cable %s is plugged.\n", args[0])
+			return nil
+		},
+	}
+	meshFlag(cmd, &mesh)
+	return cmd
+}

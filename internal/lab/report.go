@@ -1,0 +1,174 @@
+package lab
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/usb4mesh/usb4mesh/internal/mesh"
+)
+
+// Report is what Run found. Its JSON form is a promise (docs/cli.md).
+type Report struct {
+	Mesh           string       `json:"mesh"`
+	Nodes          int          `json:"nodes"`
+	Cables         int          `json:"cables"`
+	Apply          string       `json:"apply"`           // the engine
+	Kernel         string       `json:"kernel"`          // uname -r
+	ReadyMillis    float64      `json:"ready_ms"`        // until all nodes were configured
+	ThroughputTool string       `json:"throughput_tool"` // "" if not measured
+	Pairs          []PairResult `json:"pairs"`
+	Cuts           []CutResult  `json:"cuts"`
+	// Unprotected are the pairs that some single cable separates, by the plan.
+	Unprotected []mesh.Pair `json:"unprotected"`
+	StandIns    []string    `json:"stand_ins"`
+	Problems    []string    `json:"problems"` // why OK is false
+	Notes       []string    `json:"notes"`    // what to keep in mind with the figures
+	OK          bool        `json:"ok"`
+	Seconds     float64     `json:"seconds"`
+}
+
+// PairResult is a pair of nodes in one family.
+type PairResult struct {
+	Pair
+	Reachable bool     `json:"reachable"`
+	Gbps      *float64 `json:"gbps"` // null if not measured
+	RTT       float64  `json:"rtt_ms"`
+	Hops      int      `json:"hops"` // planned; 0 if the plan has no path
+	Why       string   `json:"why,omitempty"`
+}
+
+// CutResult is one cut and plug of a cable. Probes, Lost and the gap count from
+// the cut to the plug, over all pairs.
+type CutResult struct {
+	Cable string    `json:"cable"`
+	Ends  [2]string `json:"ends"`
+	How   string    `json:"how"`
+	End   string    `json:"end"` // where it was cut
+	// HeldBack marks a carrier cut made right after another carrier event on
+	// purpose: the kernel holds it back. It is not judged.
+	HeldBack       bool           `json:"held_back"`
+	Probes         int            `json:"probes"`
+	Lost           int            `json:"lost"`
+	LongestGap     float64        `json:"longest_gap_ms"`
+	MedianLost     int            `json:"median_lost"` // over pairs
+	Worst          *PairLoss      `json:"worst"`       // null if nothing was lost
+	Failed         []PairLoss     `json:"failed"`      // protected pairs that lost more than allowed
+	Separated      []Pair         `json:"separated"`   // pairs without another way, not judged
+	Restored       bool           `json:"restored"`
+	RestoredMillis float64        `json:"restored_ms"` // from the plug to planned paths everywhere
+	Missing        string         `json:"missing,omitempty"`
+	LostBefore     int            `json:"lost_before"` // in the control before the cut
+	LostReplug     int            `json:"lost_replug"` // from the plug on
+	Spacing        []SpacingGroup `json:"spacing"`
+	LateMillis     float64        `json:"late_ms"` // the most that a probe was sent late
+	CutMillis      float64        `json:"cut_ms"`  // that the cut itself took
+	LoadGbps       *float64       `json:"load_gbps"`
+}
+
+// PairLoss is what a pair lost in a cut.
+type PairLoss struct {
+	Pair
+	Lost int     `json:"lost"`
+	Gap  float64 `json:"longest_gap_ms"`
+}
+
+// SpacingGroup says how many pairs were probed how often.
+type SpacingGroup struct {
+	Millis float64 `json:"spacing_ms"`
+	Pairs  int     `json:"pairs"`
+}
+
+func newReport(p mesh.Plan, s Setup) Report {
+	return Report{
+		Mesh: p.Mesh, Nodes: len(p.Nodes), Cables: len(p.Cables), Apply: s.Engine, Kernel: s.Kernel, ReadyMillis: s.Millis,
+		StandIns: s.StandIns, Unprotected: append([]mesh.Pair{}, p.Proof.Unprotected...),
+		Pairs: []PairResult{}, Cuts: []CutResult{}, Problems: []string{}, Notes: []string{},
+	}
+}
+
+// count fills in what the probes say. Phases are: before the cut, from the cut
+// to the plug, after the plug.
+func (c *CutResult) count(r Probes, protected func(Pair) bool) {
+	c.Failed, c.Separated = []PairLoss{}, []Pair{}
+	c.LateMillis = millis(r.Late)
+	var losses []int
+	for _, f := range r.Flows {
+		before, cut, after := f.Phases[0], f.Phases[1], f.Phases[2]
+		c.LostBefore += before.Lost
+		c.LostReplug += after.Lost
+		c.group(f.Spacing)
+		if !protected(f.Pair) {
+			c.Separated = append(c.Separated, f.Pair)
+			continue
+		}
+		c.Probes += cut.Sent
+		c.Lost += cut.Lost
+		losses = append(losses, cut.Lost)
+		loss := PairLoss{f.Pair, cut.Lost, millis(f.Gap(1))}
+		c.LongestGap = max(c.LongestGap, loss.Gap)
+		if cut.Lost > 0 && (c.Worst == nil || cut.Lost > c.Worst.Lost) {
+			c.Worst = &loss
+		}
+		if cut.Lost > allowedLoss {
+			c.Failed = append(c.Failed, loss)
+		}
+	}
+	c.MedianLost = median(losses)
+}
+
+func (c *CutResult) group(spacing time.Duration) {
+	for i := range c.Spacing {
+		if c.Spacing[i].Millis == millis(spacing) {
+			c.Spacing[i].Pairs++
+			return
+		}
+	}
+	c.Spacing = append(c.Spacing, SpacingGroup{millis(spacing), 1})
+}
+
+// judge fills in Problems, Notes and OK.
+func (r *Report) judge() {
+	for _, p := range r.Pairs {
+		if !p.Reachable && p.Hops > 0 {
+			r.problem("%s does not reach %s over %s: %s", p.From, p.To, p.Family, p.Why)
+		}
+	}
+	before, silent, held := 0, false, false
+	for _, c := range r.Cuts {
+		before += c.LostBefore
+		silent = silent || c.How == Silent
+		held = held || c.HeldBack
+		if !c.Restored {
+			r.problem("cable %s (%s): planned paths are not back after the plug: %s", c.Cable, c.How, c.Missing)
+		}
+		if c.How == Silent || c.HeldBack {
+			continue
+		}
+		for i, p := range c.Failed {
+			if i == 3 {
+				r.problem("cable %s (%s): and %d more pairs", c.Cable, c.How, len(c.Failed)-i)
+				break
+			}
+			r.problem("cable %s (%s): %s to %s over %s lost %d probes, at most %d are allowed",
+				c.Cable, c.How, p.From, p.To, p.Family, p.Lost, allowedLoss)
+		}
+	}
+	if before > 0 {
+		r.note("%d probes were lost before any cut: this machine is too busy for exact figures", before)
+	}
+	if silent {
+		r.note("a silent cut loses frames while carrier stays: the kernel can't see it, so the loss lasts as long as the cut; finding it is the agent's work, and no agent runs here")
+	}
+	if held {
+		r.note("the kernel lets carrier events pass once per second; the cut marked held back came right after another one and is not judged")
+	}
+	r.OK = len(r.Problems) == 0
+}
+
+func (r *Report) problem(format string, args ...any) {
+	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+}
+
+func (r *Report) note(format string, args ...any) {
+	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
+}
