@@ -12,15 +12,15 @@ import (
 	"strings"
 	"testing"
 
+	gocmp "github.com/google/go-cmp/cmp"
+
 	"github.com/usb4mesh/usb4mesh/internal/config"
 	"github.com/usb4mesh/usb4mesh/internal/draw"
 	"github.com/usb4mesh/usb4mesh/internal/finding"
 	"github.com/usb4mesh/usb4mesh/internal/plan"
 
-	gocmp "github.com/google/go-cmp/cmp"
-
-	// Packages that register findings. TestGenerated notices one that is missing.
-	// (config and plan, above, are two of them.)
+	// These are here, like config and plan, for the findings they register; TestGenerated
+	// notices a package that is missing.
 	_ "github.com/usb4mesh/usb4mesh/internal/render"
 )
 
