@@ -56,14 +56,13 @@ func (a candidate) better(b candidate) bool {
 }
 
 // offsets chooses the offsets of a circulant for so many ports per node: 1, and
-// then, one at a time, whichever shortens the ways most. Every offset takes two
-// ports, the one across the circle takes one.
+// then, one at a time, whichever shortens the ways most.
 func offsets(n, ports int) []int {
 	chosen := []int{1}
 	for free := ports - 2; free > 0; {
 		most, found := reach(n, chosen), 0
 		for k := 2; k <= n/2; k++ {
-			if 2*k != n && free < 2 || slices.Contains(chosen, k) {
+			if free < portsFor(n, k) || slices.Contains(chosen, k) {
 				continue
 			}
 			if sum := reach(n, append(chosen, k)); sum < most {
@@ -74,12 +73,17 @@ func offsets(n, ports int) []int {
 			break
 		}
 		chosen = append(chosen, found)
-		free -= 2
-		if 2*found == n {
-			free++
-		}
+		free -= portsFor(n, found)
 	}
 	return chosen
+}
+
+// portsFor returns how many ports of a node an offset takes.
+func portsFor(n, offset int) int {
+	if 2*offset == n {
+		return 1
+	}
+	return 2
 }
 
 // reach returns the sum of the hops from one node of a circulant to all others;
