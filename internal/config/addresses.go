@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"net/netip"
 
 	"github.com/usb4mesh/usb4mesh/internal/finding"
@@ -117,6 +118,7 @@ func (r *reader) checkAddressing() {
 // checkFixed reports nodes without an address of a family that other nodes have
 // fixed while there is no pool for it.
 func (r *reader) checkFixed() {
+	broken := maps.Clone(r.broken)
 	for _, v4 := range []bool{true, false} {
 		if _, ok := r.pool(v4); ok {
 			continue
@@ -134,7 +136,7 @@ func (r *reader) checkFixed() {
 			any = any || has(n.Identity)
 		}
 		for i, n := range r.cluster.Nodes {
-			if any && !has(n.Identity) && !r.broken[i] {
+			if any && !has(n.Identity) && !broken[i] {
 				word := map[bool]string{true: "IPv4", false: "IPv6"}[v4]
 				r.report(r.root.get("nodes").items[i], finding.New(noIdentity, "node %s has no %s address: others have one, and there is no pool", quote(n.Name), word).
 					Hinted("add an %s pool under identity, or an address to this node", word))

@@ -58,7 +58,7 @@ func (r *reader) readEnds(v *value, used map[mesh.Endpoint]*value) (ends [2]mesh
 		}
 		n, ok := r.nodes[e.Node]
 		if !ok {
-			r.report(ev, r.unknownNode(e.Node))
+			r.reportUnknownNode(ev, e.Node)
 			continue
 		}
 		if e.Port == "" {
@@ -92,7 +92,12 @@ func (r *reader) otherPorts(n int, name string, used map[mesh.Endpoint]*value) s
 	return "a port takes one cable; not named so far: " + strings.Join(free, ", ")
 }
 
-func (r *reader) unknownNode(name string) finding.Finding {
+// reportUnknownNode reports a name that no node has, unless it may be the name of
+// a node that could not be read.
+func (r *reader) reportUnknownNode(v *value, name string) {
+	if r.nameless || len(r.cluster.Nodes) == 0 {
+		return
+	}
 	var names []string
 	for _, n := range r.cluster.Nodes {
 		if n.Name != "" {
@@ -101,16 +106,18 @@ func (r *reader) unknownNode(name string) finding.Finding {
 	}
 	f := finding.New(unknownNode, "there is no node %s", quote(name))
 	if near := finding.Suggest(name, names); len(near) > 0 {
-		return f.Hinted("did you mean %q?", near[0])
+		f = f.Hinted("did you mean %q?", near[0])
+	} else {
+		f = f.Hinted("%s", listed("the nodes are: ", names, "list the node under nodes"))
 	}
-	return f.Hinted("%s", listed("the nodes are: ", names, "list the node under nodes"))
+	r.report(v, f)
 }
 
 // unknownPort reports a port that node n does not have. Ports of machines from
-// the catalogue, and of nodes that could not be read, are not judged here.
+// the catalogue, and ports that could not be read, are not judged here.
 func (r *reader) unknownPort(n int, port string) (f finding.Finding, bad bool) {
 	node := r.cluster.Nodes[n]
-	if len(node.Ports) == 0 || r.broken[n] {
+	if len(node.Ports) == 0 {
 		return f, false
 	}
 	var names []string

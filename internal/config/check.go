@@ -101,20 +101,30 @@ func (t *text) check(path string, key, n *yaml.Node, r *rule) *value {
 	case n.Kind == yaml.ScalarNode && r.accepts(words):
 		t.checkText(v)
 	default:
-		t.report(v, wrong(v))
+		t.report(v, t.wrong(v))
 	}
 	return v
 }
 
 // wrong is the finding for a value of a type that the rule does not take.
-func wrong(v *value) finding.Finding {
+func (t *text) wrong(v *value) finding.Finding {
 	n := v.node
 	f := finding.New(wrongType, "%s must be %s, not %s", v.title(), v.rule.expected(), typeName(n)).Hinted("%s", v.rule.like())
-	if n.Kind == yaml.MappingNode && len(n.Content) == 2 && v.rule.accepts(words) && n.Content[0].Kind == yaml.ScalarNode && n.Content[1].Kind == yaml.ScalarNode {
+	if n.Kind == yaml.MappingNode && len(n.Content) == 2 && v.rule.accepts(words) && !t.at(n, '{') &&
+		n.Content[0].Kind == yaml.ScalarNode && n.Content[1].Kind == yaml.ScalarNode {
 		// 03: left and fd00:: turn into mappings when nobody quotes them.
 		f = f.Hinted("put the text in quotes: %s", quote(n.Content[0].Value+":"+n.Content[1].Value))
 	}
 	return f
+}
+
+// at reports whether a node is written with the given first character.
+func (t *text) at(n *yaml.Node, r rune) bool {
+	if n.Line < 1 || n.Line > len(t.lines) {
+		return false
+	}
+	line := []rune(t.lines[n.Line-1])
+	return n.Column >= 1 && n.Column <= len(line) && line[n.Column-1] == r
 }
 
 // title names the value in messages.
@@ -240,6 +250,7 @@ func (t *text) ruleFor(v *value, key *yaml.Node, path string) (sub *rule, near s
 	f := finding.New(unknownKey, "unknown key %s", quote(key.Value))
 	switch words := finding.Suggest(key.Value, known); {
 	case key.Value == "<<":
+		near = key.Value
 		f = finding.New(yamlAlias, "<< is a merge key").Hinted("write the keys out")
 	case len(words) > 0:
 		near = words[0]
@@ -253,6 +264,9 @@ func (t *text) ruleFor(v *value, key *yaml.Node, path string) (sub *rule, near s
 
 // checkPresence reports keys that are missing or exclude each other.
 func (t *text) checkPresence(v *value, have map[string]*yaml.Node) {
+	if _, ok := have["<<"]; ok {
+		return // the keys may be in what is merged
+	}
 	at := t.spanOf(v)
 	for _, k := range v.rule.keys {
 		if _, ok := have[k.name]; k.required && !ok {
@@ -303,7 +317,7 @@ var decimal = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
 func (t *text) checkNumber(v *value) {
 	r, n := v.rule, v.node
 	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
-		t.report(v, wrong(v).Hinted("write the number without quotes"))
+		t.report(v, t.wrong(v).Hinted("write the number without quotes"))
 		return
 	}
 	if !decimal.MatchString(n.Value) {
@@ -312,7 +326,7 @@ func (t *text) checkNumber(v *value) {
 		} else if n.Tag == "!!int" || n.Tag == "!!float" {
 			t.report(v, finding.New(r.kind, "%s is not a whole number from %d to %d", clip(n.Value), r.min, r.max).Hinted("%s", r.like()))
 		} else {
-			t.report(v, wrong(v))
+			t.report(v, t.wrong(v))
 		}
 		return
 	}

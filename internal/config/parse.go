@@ -34,6 +34,7 @@ type reader struct {
 	cluster   *mesh.Cluster
 	root      *value
 	nodes     map[string]int        // index of the first node of a name
+	nameless  bool                  // a node's name could not be read
 	addresses map[netip.Addr]*value // who uses an address first
 }
 
@@ -74,6 +75,7 @@ func (r *reader) readNodes(v *value) {
 // readName makes node i known by its name, even one that is no valid name.
 func (r *reader) readName(v *value, i int) {
 	if v == nil || v.text == "" {
+		r.nameless = true
 		return
 	}
 	if first, ok := r.nodes[v.text]; ok {
@@ -97,11 +99,12 @@ func (r *reader) readPorts(v *value) []mesh.Port {
 	taken := map[place]*value{}
 	for _, pv := range v.fields {
 		p := mesh.Port{Name: pv.name(), Path: pv.get("path").str()}
-		if a := pv.get("adapter"); a != nil {
+		a := pv.get("adapter")
+		if a != nil {
 			p.Adapter = a.number
 		}
 		ports = append(ports, p)
-		if p.Path == "" {
+		if p.Path == "" || a != nil && !a.ok {
 			continue
 		}
 		other := taken[place{p.Path, p.Adapter}]
@@ -175,7 +178,7 @@ func (r *reader) readTopology(v *value) {
 		topo.Hub = hub.str()
 		r.checkOption(hub, topo.Shape, "star")
 		if _, ok := r.nodes[topo.Hub]; !ok && topo.Hub != "" {
-			r.report(hub, r.unknownNode(topo.Hub))
+			r.reportUnknownNode(hub, topo.Hub)
 		}
 	}
 }

@@ -50,7 +50,7 @@ func (t *text) tree() *yaml.Node {
 		return nil
 	}
 	root := doc.Content[0]
-	if !t.checkFeatures(root, 0) {
+	if !t.checkFeatures(root, 0, map[string]bool{}) {
 		return nil
 	}
 	return root
@@ -76,15 +76,19 @@ func isBlank(lines []string) bool {
 }
 
 // checkFeatures reports the parts of YAML that a cluster file does without. It
-// returns false if the tree is too deep to be walked.
-func (t *text) checkFeatures(n *yaml.Node, depth int) bool {
+// returns false if the tree is too deep to be walked. Of the aliases of one anchor
+// only the first is reported.
+func (t *text) checkFeatures(n *yaml.Node, depth int, reported map[string]bool) bool {
 	if depth > maxDepth {
 		t.add(finding.New(syntaxError, "lists or mappings are nested more than %d deep", maxDepth).
 			Hinted("a cluster file needs six levels"), t.span(n))
 		return false
 	}
 	switch {
+	case n.Kind == yaml.AliasNode && reported[n.Value]:
+		return true
 	case n.Kind == yaml.AliasNode:
+		reported[n.Value] = true
 		t.add(finding.New(yamlAlias, "*%s is an alias", clip(n.Value)).
 			Hinted("write the value out"), t.span(n))
 		return true
@@ -96,7 +100,7 @@ func (t *text) checkFeatures(n *yaml.Node, depth int) bool {
 			Hinted("delete it, and put text in quotes"), t.span(n))
 	}
 	for _, c := range n.Content {
-		if !t.checkFeatures(c, depth+1) {
+		if !t.checkFeatures(c, depth+1, reported) {
 			return false
 		}
 	}
@@ -105,10 +109,10 @@ func (t *text) checkFeatures(n *yaml.Node, depth int) bool {
 
 func clip(s string) string { return strings.Trim(quote(s), `"`) }
 
-// span returns the place of a node's first line: a scalar as it is written, of a
-// collection its first key or element.
+// span returns the place of a node: a scalar as it is written (on its first line),
+// of a mapping its first key, of a list its first hyphen, the bracket or brace.
 func (t *text) span(n *yaml.Node) span {
-	for n.Style&yaml.FlowStyle == 0 && len(n.Content) > 0 && n.Anchor == "" {
+	for n.Kind == yaml.MappingNode && n.Style&yaml.FlowStyle == 0 && len(n.Content) > 0 && n.Anchor == "" {
 		n = n.Content[0]
 	}
 	s := span{n.Line, n.Column, 1}
@@ -175,15 +179,43 @@ func (t *text) addSyntax(err error) {
 	}
 	message, hint := explainSyntax(e)
 	at := span{e.Mark.Line, e.Mark.Column, 1}
-	opened := strings.Contains(e.ContextMsg, "quoted scalar") || strings.Contains(e.ContextMsg, "flow")
-	if opened && e.ContextMark.Line > 0 && (at.line > len(t.lines) || isBlank(t.lines[at.line-1:])) {
-		at = span{e.ContextMark.Line, e.ContextMark.Column, 1} // the end of the file says nothing, the opening does
+	if at.line > len(t.lines) || isBlank(t.lines[max(at.line, 1)-1:]) { // the end of the file says nothing
+		c := e.ContextMark
+		if c.Line > 0 && c.Line < at.line && !strings.Contains(e.ContextMsg, "block") {
+			at = span{c.Line, c.Column, 1} // where the unfinished thing begins does
+		} else {
+			at = t.end()
+		}
+	}
+	if open := t.openQuote(line); open > 0 {
+		hint += fmt.Sprintf("; is the quote in line %d closed?", open)
 	}
 	k := syntaxError
 	if strings.HasPrefix(e.Message, "unknown anchor") {
 		k = yamlAlias
 	}
 	t.add(finding.New(k, "%s", message).Hinted("%s", hint), at)
+}
+
+// end returns the place behind the last line with text.
+func (t *text) end() span {
+	n := len(t.lines)
+	for n > 1 && isBlank(t.lines[n-1:]) {
+		n--
+	}
+	return span{n, utf8.RuneCountInString(t.lines[n-1]) + 1, 1}
+}
+
+// openQuote returns the first line, up to the given one, with an odd number of
+// double quotes; 0 if there is none.
+func (t *text) openQuote(line int) int {
+	for i, l := range t.lines[:min(line, len(t.lines))] {
+		l, _, _ = strings.Cut(l, " #")
+		if (strings.Count(l, `"`)-strings.Count(l, `\"`))%2 != 0 {
+			return i + 1
+		}
+	}
+	return 0
 }
 
 // addTabs reports the lines up to the given one that begin with a tab, the
@@ -229,6 +261,8 @@ func explainSyntax(e *yaml.LoadError) (message, hint string) {
 		return "a value can't begin with this character", "put the value in quotes"
 	case has("could not find expected ':'"):
 		return "expected a colon behind the key", "write key: value, with a space behind the colon"
+	case has("incompatible YAML document"):
+		return "this version of YAML is not supported", "delete the line; none is needed"
 	case strings.HasPrefix(e.Message, "unknown anchor"):
 		return "an alias of nothing", "write the value out, and put text that begins with * in quotes"
 	}

@@ -169,11 +169,17 @@ func checkEndpoint(s string) (problem, hint string) {
 	case colon && (node == "" || port == ""):
 		return fmt.Sprintf("%s lacks the node or the port", clip(s)), hint
 	}
-	if problem, h := checkLabel(node); problem != "" {
-		return "in " + quote(s) + " the node " + problem, h
+	fixed := strings.ToLower(s)
+	if problem, _ = checkLabel(node); problem == "" {
+		problem, _ = checkLabel(port)
 	}
-	problem, h := checkLabel(port)
-	return "in " + quote(s) + " the port " + problem, h
+	switch {
+	case s == "":
+		problem = "the text is empty"
+	case fixed != s && isEnd.MatchString(fixed):
+		hint = fmt.Sprintf("write %q", fixed)
+	}
+	return "no end of a cable: " + problem, hint
 }
 
 var isSection = regexp.MustCompile(sectionPattern)
@@ -182,7 +188,7 @@ func checkSection(s string) (problem, hint string) {
 	if isSection.MatchString(s) {
 		return "", ""
 	}
-	return fmt.Sprintf("%s is no name of a section or key of a systemd file", clip(s)), "write it as in the systemd manual, for example Network or LLMNR"
+	return fmt.Sprintf("%s is no name of a section or key of a systemd file", quote(s)), "write it as in the systemd manual, for example Network or LLMNR"
 }
 
 var isSysctl = regexp.MustCompile(sysctlPattern)
@@ -191,7 +197,7 @@ func checkSysctl(s string) (problem, hint string) {
 	if isSysctl.MatchString(s) {
 		return "", ""
 	}
-	return fmt.Sprintf("%s is no name of a sysctl", clip(s)), "write it as sysctl does, for example net.core.rmem_max"
+	return fmt.Sprintf("%s is no name of a sysctl", quote(s)), "write it as sysctl does, for example net.core.rmem_max"
 }
 
 var isLine = regexp.MustCompile(linePattern)
