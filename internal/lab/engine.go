@@ -38,6 +38,12 @@ type Engine interface {
 // engines are the control planes by name.
 var engines = map[string]func() Engine{
 	"netlink": func() Engine { return &netlinkEngine{} },
+	"static":  func() Engine { return &staticEngine{} },
+
+	"frr-ospf":               func() Engine { return &frrEngine{profile: frrProfile{frrOSPF, true}} },
+	"frr-bgp":                func() Engine { return &frrEngine{profile: frrProfile{frrBGP, true}} },
+	"frr-openfabric":         func() Engine { return &frrEngine{profile: frrProfile{frrOpenFabric, true}} },
+	"frr-openfabric-default": func() Engine { return &frrEngine{profile: frrProfile{frrOpenFabric, false}} },
 }
 
 // Engines lists the names of the known engines.

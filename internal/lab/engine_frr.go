@@ -1,0 +1,261 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// frrEngine runs the daemons of FRR in every node: a peer that the compiled
+// tables are compared with.
+//
+// Links, addresses and sysctls are those of the plan, applied through the same
+// netlink door as with our own engine; all routes are FRR's. A node's daemons
+// keep what they write in its own /run, and end with the keeper.
+type frrEngine struct {
+	netlinkEngine
+	profile frrProfile
+
+	mu        sync.Mutex
+	processes []*Process
+}
+
+const (
+	frrUser = "frr"
+	frrRun  = "/run/frr" // of the node: /run is its own
+	// frrStart is how long daemons may take to open their sockets.
+	frrStart = 15 * time.Second
+)
+
+// frrFolders is where distributions keep the daemons.
+var frrFolders = []string{"/usr/lib/frr", "/usr/libexec/frr"}
+
+// frrUsable returns nil if this machine and this user can run the profile, else
+// an error that says what is missing.
+func frrUsable(p frrProfile) error {
+	if os.Geteuid() != 0 {
+		return errors.New("FRR's daemons change to the user frr, which takes root: run as root")
+	}
+	if _, err := exec.LookPath("vtysh"); err != nil {
+		return fmt.Errorf("FRR is not installed (%w): on Debian, apt-get install frr", err)
+	}
+	if _, err := user.Lookup(frrUser); err != nil {
+		return fmt.Errorf("FRR is not installed in full: %w", err)
+	}
+	for _, d := range p.daemons() {
+		if _, err := frrDaemon(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func frrDaemon(name string) (string, error) {
+	for _, dir := range frrFolders {
+		path := filepath.Join(dir, name)
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("FRR's %s is in none of %s: on Debian, apt-get install frr", name, strings.Join(frrFolders, ", "))
+}
+
+func (e *frrEngine) Start(ctx context.Context, nodes []*Node) error {
+	if err := frrUsable(e.profile); err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		withoutRoutes(n)
+	}
+	if err := e.netlinkEngine.Start(ctx, nodes); err != nil {
+		return err
+	}
+	errs := make([]error, len(nodes))
+	var all sync.WaitGroup
+	for i, n := range nodes {
+		all.Go(func() { errs[i] = e.startNode(ctx, n) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// withoutRoutes leaves the node its links, addresses and sysctls.
+func withoutRoutes(n *Node) {
+	p := *n.Plan
+	p.Routes, p.Rules = nil, nil
+	n.Plan = &p
+}
+
+// startNode starts the daemons of one node and loads their configuration.
+func (e *frrEngine) startNode(ctx context.Context, n *Node) error {
+	text, err := frrConfig(n.Mesh, n.Name, e.profile)
+	if err != nil {
+		return err
+	}
+	if err := n.Do(func() error { return frrFiles(text) }); err != nil {
+		return fmt.Errorf("node %s: %w", n.Name, err)
+	}
+	for _, d := range e.profile.daemons() {
+		if err := e.startDaemon(n, d); err != nil {
+			return err
+		}
+	}
+	err = n.Do(func() error { return waitForDaemons(ctx, e.profile.daemons()) })
+	if err == nil {
+		err = loadConfig(ctx, n)
+	}
+	if err != nil {
+		var said string
+		_ = n.Do(func() error { said = frrLog(); return nil }) // a missing log is no news
+		return fmt.Errorf("node %s: FRR: %w\n%s", n.Name, err, said)
+	}
+	return nil
+}
+
+// frrFiles makes the folder of the daemons in the node's own /run.
+func frrFiles(config string) error {
+	u, err := user.Lookup(frrUser)
+	if err != nil {
+		return err
+	}
+	uid, err := strconv.Atoi(u.Uid)
+	if err != nil {
+		return err
+	}
+	gid, err := strconv.Atoi(u.Gid)
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(frrRun, 0o755); err != nil {
+		return err
+	}
+	if err := os.Chown(frrRun, uid, gid); err != nil {
+		return fmt.Errorf("%w (the user frr must exist in this user namespace)", err)
+	}
+	for name, text := range map[string]string{"frr.conf": config, "vtysh.conf": "", "empty.conf": ""} {
+		path := filepath.Join(frrRun, name)
+		if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
+			return err
+		}
+		if err := os.Chown(path, uid, gid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startDaemon starts a daemon in the foreground, so that it stays our child, and
+// without configuration: vtysh loads that into all of them.
+func (e *frrEngine) startDaemon(n *Node, name string) error {
+	path, err := frrDaemon(name)
+	if err != nil {
+		return err
+	}
+	args := []string{
+		"-u", frrUser, "-g", frrUser, "-z", frrRun + "/zserv.api", "-i", frrRun + "/" + name + ".pid",
+		"--vty_socket", frrRun, "-f", frrRun + "/empty.conf", "--log", "file:" + frrRun + "/log",
+	}
+	if name == "bfdd" {
+		args = append(args, "--bfdctl", frrRun+"/bfdd.sock")
+	}
+	p, err := n.Start(exec.Command(path, args...))
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.processes = append(e.processes, p)
+	return nil
+}
+
+// waitForDaemons waits until every daemon takes commands.
+func waitForDaemons(ctx context.Context, daemons []string) error {
+	for _, d := range daemons {
+		err := poll(ctx, 5*time.Millisecond, frrStart, func() error {
+			_, err := os.Stat(filepath.Join(frrRun, d+".vty"))
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%s does not start: %w", d, err)
+		}
+	}
+	return nil
+}
+
+// loadConfig hands the configuration to the daemons. What fails is tried again,
+// once: see frrConfig.
+func loadConfig(ctx context.Context, n *Node) error {
+	var said []byte
+	var err error
+	for range 2 {
+		said, err = n.Run(ctx, "vtysh", "--vty_socket", frrRun, "--config_dir", frrRun, "-f", frrRun+"/frr.conf")
+		if err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("load configuration: %w: %s", err, said)
+}
+
+// frrLog returns the end of what the node's daemons logged.
+func frrLog() string {
+	b, err := os.ReadFile(frrRun + "/log")
+	if err != nil {
+		return ""
+	}
+	return string(b[max(0, len(b)-4<<10):])
+}
+
+// Settled reports a daemon that has died, and what is missing of links and addresses.
+func (e *frrEngine) Settled(ctx context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range e.processes {
+		select {
+		case <-p.Done():
+			return fmt.Errorf("%s has ended: %w", filepath.Base(p.cmd.Path), errors.Join(p.Wait(), errors.New("it should run")))
+		default:
+		}
+	}
+	return e.netlinkEngine.Settled(ctx)
+}
+
+func (e *frrEngine) Stop() error {
+	var all sync.WaitGroup
+	errs := make([]error, len(e.processes)+1)
+	for i, p := range e.processes {
+		all.Go(func() { errs[i] = p.End(2 * time.Second) })
+	}
+	all.Wait()
+	errs[len(errs)-1] = e.netlinkEngine.Stop()
+	return errors.Join(errs...)
+}
+
+func (e *frrEngine) StandIns() []string {
+	s := []string{"one netlink convergence of the two nodes at a plug gives the new interfaces their addresses, as networkd would; all routes are FRR's"}
+	if !e.dummy {
+		s = append(s, noDummy)
+	}
+	return s
+}
+
+// Version says what FRR calls itself.
+func (e *frrEngine) Version() string {
+	path, err := frrDaemon("zebra")
+	if err != nil {
+		return ""
+	}
+	out, err := exec.Command(path, "--version").Output()
+	if err != nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(string(out), "\n") // zebra version 8.4.4
+	return "FRR " + strings.TrimPrefix(first, "zebra version ")
+}
