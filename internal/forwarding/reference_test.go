@@ -21,7 +21,7 @@ func TestVerifyAgainstPlainWalk(t *testing.T) {
 
 		want := plainVerify(g, tables, failures)
 		got := Verify(g, tables, failures)
-		if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(Report{})); diff != "" {
+		if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("report (-want +got):\n%s", diff)
 		}
 	})

@@ -27,7 +27,6 @@ type Report struct {
 	LongestDetour                     int   // hops more than without the failure, likewise
 	UnprotectedPairs, AvoidablePairs  int64 // ordered pairs that some failure loses; of these, with a way left
 	Unprotected                       []Case
-	_                                 struct{}
 }
 
 // Verify sends a packet from every node to every other node under every failure
@@ -53,6 +52,6 @@ func Verify(g Graph, t *Tables, failures []Failure) Report {
 	slices.SortFunc(v.lost, func(a, b Case) int {
 		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Dest, b.Dest))
 	})
-	r.Unprotected = slices.Clip(v.lost[:min(len(v.lost), MaxUnprotected)])
+	r.Unprotected = slices.Clone(v.lost[:min(len(v.lost), MaxUnprotected)])
 	return r
 }

@@ -96,7 +96,7 @@ func TestReportByHand(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			got := Verify(test.g, Compile(test.g), test.failures(test.g))
-			if diff := gocmp.Diff(test.want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(Report{})); diff != "" {
+			if diff := gocmp.Diff(test.want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("report (-want +got):\n%s", diff)
 			}
 		})

@@ -18,7 +18,7 @@ var shapes []shape
 
 func init() { // not a literal: best refers to the others
 	shapes = []shape{
-		{"full-mesh", sized(fullMesh)},
+		{"full-mesh", fullMesh},
 		{"ring", sized(ring)},
 		{"chain", sized(chain)},
 		{"star", star},
@@ -64,12 +64,17 @@ func circulant(n int, offsets ...int) [][2]int {
 }
 
 // fullMesh is the circulant of all offsets: with two ports each it is the ring.
-func fullMesh(n int) [][2]int {
+// Its cables grow with the square of the nodes, so ports are counted first.
+func fullMesh(r Request) ([]Cable, error) {
+	n := len(r.Ports)
+	if err := enough(r, func(int) int { return n - 1 }); err != nil {
+		return nil, err
+	}
 	var offsets []int
 	for k := 1; k <= n/2; k++ {
 		offsets = append(offsets, k)
 	}
-	return circulant(n, offsets...)
+	return plug(r, circulant(n, offsets...))
 }
 
 func star(r Request) ([]Cable, error) {

@@ -70,14 +70,8 @@ func plug(r Request, pairs [][2]int) ([]Cable, error) {
 		need[p[0]]++
 		need[p[1]]++
 	}
-	var short []Shortage
-	for node, have := range r.Ports {
-		if need[node] > have {
-			short = append(short, Shortage{Node: node, Need: need[node], Have: have})
-		}
-	}
-	if short != nil {
-		return nil, &PortsError{Shape: r.Shape, Short: short}
+	if err := enough(r, func(node int) int { return need[node] }); err != nil {
+		return nil, err
 	}
 	low := make([]int, len(r.Ports))
 	high := append([]int(nil), r.Ports...)
@@ -89,4 +83,18 @@ func plug(r Request, pairs [][2]int) ([]Cable, error) {
 		low[a]++
 	}
 	return cables, nil
+}
+
+// enough checks that every node has the ports it needs.
+func enough(r Request, need func(node int) int) error {
+	var short []Shortage
+	for node, have := range r.Ports {
+		if need := need(node); need > have {
+			short = append(short, Shortage{Node: node, Need: need, Have: have})
+		}
+	}
+	if short != nil {
+		return &PortsError{Shape: r.Shape, Short: short}
+	}
+	return nil
 }

@@ -278,3 +278,14 @@ func checkError(t *rapid.T, ask Request, err error) {
 		t.Fatal(err)
 	}
 }
+
+// TestFullMeshCountsPortsFirst: a mesh far too large for its ports is refused
+// without laying its two thousand million cables.
+func TestFullMeshCountsPortsFirst(t *testing.T) {
+	const nodes = 1 << 16
+	_, err := Wire(Request{Shape: "full-mesh", Ports: ports(nodes, 2)})
+	var short *PortsError
+	if !errors.As(err, &short) || len(short.Short) != nodes {
+		t.Errorf("error %v, want one that names %d nodes", err, nodes)
+	}
+}
