@@ -43,6 +43,10 @@
 // is free for every destination, and parallel links and weights are no special
 // case.
 //
+// A failed node, or two failures at once, are not promised: a packet may then be
+// dropped, or go round until its TTL ends, although a way is left. Verify counts
+// these cases too, and tells them from those where no way is left.
+//
 // # Spreading load
 //
 // Among the shortest ways those with the fewest hops are taken, and among these
