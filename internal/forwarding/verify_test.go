@@ -207,12 +207,13 @@ func TestLoadIsTheSumOfPaths(t *testing.T) {
 		for _, f := range drawFailures(t, g) {
 			want := make([]int, len(g.Links))
 			down := plainDown(g, f)
+			walk := NewWalk(g, tables, f)
 			for src := range g.Nodes {
 				for dst := range g.Nodes {
 					if src == dst || down.nodes[src] || down.nodes[dst] {
 						continue
 					}
-					links, outcome := Path(g, tables, src, dst, f)
+					links, outcome := walk.Path(src, dst)
 					hops, wantOutcome := plainWalk(g, tables, src, dst, down)
 					if outcome != wantOutcome || outcome == Delivered && hops != len(links) {
 						t.Fatalf("%d to %d under %v: %v %v, want %d hops %v", src, dst, f, links, outcome, hops, wantOutcome)
