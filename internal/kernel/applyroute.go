@@ -89,20 +89,10 @@ func (k *Kernel) removeRoute(r mesh.Route, index int) error {
 // pastGatewayCheck adds an IPv6 route whose gateway the kernel does not believe
 // to be on the link, although the route says onlink: the check looks the gateway
 // up in the main table and refuses when the best route leads over another link
-// (net/ipv6/route.c, ip6_route_check_nh_onlink). That is so
-//   - on the second of two cables to one neighbour, for ever, and
-//   - on a cable without carrier, while a detour to its neighbour stands.
-//
-// So for the length of two requests a direct route to the gateway at metric 1
-// stands on the link, and a link without carrier counts as usable.
+// (net/ipv6/route.c, ip6_route_check_nh_onlink), as it does on the second of two
+// cables to one neighbour. It checks only when a route is added, so for the
+// length of one request a direct route to the gateway stands at metric 1.
 func (k *Kernel) pastGatewayCheck(r mesh.Route, l mesh.Link, m message, refusal error) error {
-	if !l.Carrier {
-		restore, err := k.countLinkdown(l.Name)
-		if err != nil {
-			return errors.Join(refusal, err)
-		}
-		defer restore()
-	}
 	helper := mesh.Route{
 		Destination: mesh.HostPrefix(r.Via), Interface: l.Name, Metric: 1,
 		Table: mesh.MainTable, Source: r.Source, Protocol: mesh.RouteProtocol,
@@ -114,17 +104,4 @@ func (k *Kernel) pastGatewayCheck(r mesh.Route, l mesh.Link, m message, refusal 
 	}
 	err := k.change(m)
 	return errors.Join(err, k.removeRoute(helper, l.Index))
-}
-
-// countLinkdown lets routes over a link without carrier be used, until the
-// returned function is called.
-func (k *Kernel) countLinkdown(name string) (restore func(), err error) {
-	s := mesh.Sysctl{Path: "net/ipv6/conf/" + name + "/ignore_routes_with_linkdown"}
-	if s.Value, err = readSysctl(s.Path); err != nil || s.Value == "0" {
-		return func() {}, err
-	}
-	if err := k.setSysctl(mesh.Sysctl{Path: s.Path, Value: "0"}); err != nil {
-		return nil, err
-	}
-	return func() { _ = k.setSysctl(s) }, nil // fails only if the link is gone
 }

@@ -26,9 +26,18 @@ const reopenPause = 100 * time.Millisecond
 // give values too: a value says "look again", nothing more. The first value
 // comes at once. The channel is closed when ctx is done or the Kernel closed.
 func (k *Kernel) Watch(ctx context.Context) (<-chan struct{}, error) {
-	s, err := k.subscribe(ctx)
+	wake, err := k.watch(ctx, k.subscribe)
 	if err != nil {
 		return nil, fmt.Errorf("kernel: watch: %w", err)
+	}
+	return wake, nil
+}
+
+// watch is Watch with a way to open a socket, again whenever one dies.
+func (k *Kernel) watch(ctx context.Context, subscribe func(context.Context) (*nl.NetlinkSocket, error)) (<-chan struct{}, error) {
+	s, err := subscribe(ctx)
+	if err != nil {
+		return nil, err
 	}
 	wake := make(chan struct{}, 1)
 	wake <- struct{}{}
@@ -44,7 +53,7 @@ func (k *Kernel) Watch(ctx context.Context) (<-chan struct{}, error) {
 					return
 				case <-time.After(reopenPause):
 				}
-				s, _ = k.subscribe(ctx) // fails again until it works, or we are told to stop
+				s, _ = subscribe(ctx) // fails again until it works, or we are told to stop
 			}
 			signal(wake) // whatever happened meanwhile was not heard
 		}
