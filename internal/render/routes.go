@@ -47,7 +47,7 @@ func routeSections(routes []mesh.Route, dev string) []section {
 		if r.Via.Is6() && !slices.Contains(spare, r.Via) && !hasDirect(routes, r.Via, dev) {
 			spare = append(spare, r.Via)
 			s := routeSection(mesh.Route{Destination: mesh.HostPrefix(r.Via), Source: r.Source, Metric: spareMetric, Table: mesh.MainTable})
-			s.settings[0].note = "Spare, so that the kernel accepts this address as a gateway on this interface."
+			s.note = "Spare, so that the kernel accepts this address as a gateway on this interface."
 			out = append(out, s)
 		}
 		out = append(out, routeSection(r))

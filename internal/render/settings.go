@@ -23,35 +23,36 @@ var repeated = []string{
 	"IPv6RoutePrefix", "Neighbor", "NextHop", "Route", "RoutingPolicyRule", "SR-IOV",
 }
 
+// userNote stands above what the user added.
+const userNote = "from the cluster file"
+
 // merge adds the user's settings to a unit. In a section that occurs once, a
 // key that we set too is replaced in place, and a comment says so. In a repeated
 // section consecutive settings make one more object, until a key comes again.
 func merge(u unit, user []mesh.Setting) unit {
-	replaced := map[string]bool{}
 	for _, c := range user {
 		add := setting{key: c.Key, value: c.Value, user: true}
 		if slices.Contains(repeated, c.Section) {
 			last := len(u.added) - 1
 			if last < 0 || u.added[last].name != c.Section || hasKey(u.added[last], c.Key) {
-				u.added = append(u.added, sec(c.Section))
+				u.added = append(u.added, section{name: c.Section, note: userNote})
 				last++
 			}
 			u.added[last].settings = append(u.added[last].settings, add)
 			continue
 		}
-		add.note = "from the cluster file"
+		add.note = userNote
 		i := slices.IndexFunc(u.sections, func(s section) bool { return s.name == c.Section })
 		if i < 0 {
 			u.sections = append(u.sections, sec(c.Section, add))
 			continue
 		}
 		s := &u.sections[i]
-		k := slices.IndexFunc(s.settings, func(l setting) bool { return l.key == c.Key })
-		if k < 0 || replaced[c.Section+"\x00"+c.Key] {
-			s.settings = append(s.settings, add) // a list: Domains=, DNS=
+		k := slices.IndexFunc(s.settings, func(l setting) bool { return l.key == c.Key && !l.user })
+		if k < 0 {
+			s.settings = append(s.settings, add)
 			continue
 		}
-		replaced[c.Section+"\x00"+c.Key] = true
 		add.note += ", in place of " + c.Key + "=" + s.settings[k].value
 		s.settings[k] = add
 	}

@@ -10,10 +10,11 @@ type unit struct {
 	added    []section // sections that the user's settings add
 }
 
-// section is one [name] with its settings. A name may occur several times.
+// section is one [name] with its settings. A name may occur several times. The
+// note is a comment above it, or "".
 type section struct {
-	name     string
-	settings []setting
+	name, note string
+	settings   []setting
 }
 
 // setting is one key=value. The note is a comment above it, or "". User says
@@ -23,7 +24,9 @@ type setting struct {
 	user             bool
 }
 
-func sec(name string, settings ...setting) section { return section{name, settings} }
+func sec(name string, settings ...setting) section {
+	return section{name: name, settings: settings}
+}
 
 func set(key, value string) setting { return setting{key: key, value: value} }
 
@@ -34,7 +37,11 @@ func (u unit) ini() string {
 		b.WriteString("# " + u.note + "\n")
 	}
 	for _, s := range append(u.sections[:len(u.sections):len(u.sections)], u.added...) {
-		b.WriteString("\n[" + s.name + "]\n")
+		b.WriteString("\n")
+		if s.note != "" {
+			b.WriteString("# " + s.note + "\n")
+		}
+		b.WriteString("[" + s.name + "]\n")
 		for _, l := range s.settings {
 			if l.note != "" {
 				b.WriteString("# " + l.note + "\n")
