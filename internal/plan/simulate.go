@@ -68,13 +68,14 @@ func Simulate(p *mesh.Plan, failed []string) (Simulation, []finding.Finding) {
 
 	g := Graph(p)
 	tables := forwarding.Compile(g)
+	whole, broken := forwarding.NewWalk(g, tables, forwarding.Failure{}), forwarding.NewWalk(g, tables, failure)
 	for s := range p.Nodes {
 		for d := range p.Nodes {
 			if s == d || slices.Contains(failure.Nodes, s) || slices.Contains(failure.Nodes, d) {
 				continue
 			}
-			before, _ := forwarding.Path(g, tables, s, d, forwarding.Failure{})
-			during, outcome := forwarding.Path(g, tables, s, d, failure)
+			before, _ := whole.Path(s, d)
+			during, outcome := broken.Path(s, d)
 			if slices.Equal(before, during) && outcome == forwarding.Delivered {
 				sim.Same++
 				continue
