@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
 )
 
-// convergeRounds bounds how often Converge looks again. One round is enough on a
-// quiet kernel; a cable that is plugged or pulled meanwhile takes another.
+// convergeRounds bounds how often Converge applies. One round is enough on a quiet
+// kernel; a cable that is plugged or pulled meanwhile takes another.
 const convergeRounds = 3
 
 // DriftError says that a kernel is not as wanted although Apply reported no
@@ -30,8 +29,8 @@ func (e *DriftError) Error() string {
 }
 
 // Converge brings a kernel to the wanted state and proves it: it reads the
-// state, applies the difference, reads again, and is done when no difference is
-// left. It returns the changes that stand, also beside an error.
+// state, applies the difference, and reads again until no difference is left. It
+// returns the changes that stand, also beside an error.
 //
 // Nothing is rolled back. The order of the changes makes each of them good by
 // itself, a mesh with one route missing beats none, and going back would risk
@@ -39,33 +38,31 @@ func (e *DriftError) Error() string {
 // that the kernel refused, a *DriftError those that it took but does not show.
 func Converge(ctx context.Context, door Door, want mesh.State) ([]mesh.Change, error) {
 	var stand []mesh.Change
-	var missing []mesh.Change
-	for range convergeRounds {
+	var refused *ApplyError
+	for round := 0; ; round++ {
 		have, err := door.Snapshot(ctx)
 		if err != nil {
 			return stand, fmt.Errorf("converge: %w", err)
 		}
 		changes := mesh.Diff(have, want)
-		if len(changes) == 0 {
+		switch {
+		case len(changes) == 0:
 			return stand, nil
+		case round == convergeRounds && refused != nil:
+			return stand, fmt.Errorf("converge: %w", refused)
+		case round == convergeRounds:
+			return stand, fmt.Errorf("converge: %w", &DriftError{changes})
 		}
-		err = door.Apply(ctx, changes)
-		if refused := (*ApplyError)(nil); errors.As(err, &refused) {
-			stand = append(stand, refused.Stand...)
-		} else if err == nil {
+		// A refusal may be over in the next round: the cable that was pulled
+		// between Snapshot and Apply is absent then.
+		refused = nil
+		switch err := door.Apply(ctx, changes); {
+		case err == nil:
 			stand = append(stand, changes...)
-		}
-		if err != nil {
+		case errors.As(err, &refused):
+			stand = append(stand, refused.Stand...)
+		default:
 			return stand, fmt.Errorf("converge: %w", err)
 		}
-		missing = changes
 	}
-	have, err := door.Snapshot(ctx)
-	if err != nil {
-		return stand, fmt.Errorf("converge: %w", err)
-	}
-	if missing = mesh.Diff(have, want); len(missing) == 0 {
-		return stand, nil
-	}
-	return stand, fmt.Errorf("converge: %w", &DriftError{slices.Clone(missing)})
 }

@@ -134,3 +134,14 @@ func TestConvergeStopsWithItsContext(t *testing.T) {
 		t.Errorf("stand %v, error %v; want two changes and a cancelled context", stand, err)
 	}
 }
+
+// A cable that is pulled between Snapshot and Apply makes changes fail that are
+// not wanted any more when Converge looks again.
+func TestConvergeFollowsUnplug(t *testing.T) {
+	f := plugged(t)
+	door := &hooked{Door: f, before: func() error { return f.Unplug("tbt-b") }}
+	stand, err := kernel.Converge(t.Context(), door, twoPeers())
+	if err != nil || len(stand) != 0 {
+		t.Errorf("stand %v, error %v; nothing can stand and nothing is wrong", stand, err)
+	}
+}

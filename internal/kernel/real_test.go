@@ -270,3 +270,62 @@ func TestOpenIsTheNamespaceOfTheCaller(t *testing.T) {
 		}
 	}
 }
+
+// What usb4mesh adds has the properties that mesh.State does not show.
+func TestApplyMakesPlainHostAddressesAndRoutes(t *testing.T) {
+	n := ready(t, "tbt-b")
+	var changes []mesh.Change
+	for _, ip := range [][3]string{{"10.7.1.1", "10.7.1.2", "10.7.1.3"}, {"fd75::1", "fd75::2", "fd75::3"}} {
+		self, peer, beyond := netip.MustParseAddr(ip[0]), netip.MustParseAddr(ip[1]), netip.MustParseAddr(ip[2])
+		address := mesh.Address{Interface: "tbt-b", Local: mesh.HostPrefix(self)}
+		direct := mesh.Route{Destination: mesh.HostPrefix(peer), Interface: "tbt-b", Metric: 10, Table: mesh.MainTable, Source: self, Protocol: mesh.RouteProtocol}
+		through := direct
+		through.Destination, through.Via = mesh.HostPrefix(beyond), peer
+		changes = append(changes, mesh.Change{Op: mesh.Add, Address: &address},
+			mesh.Change{Op: mesh.Add, Route: &direct}, mesh.Change{Op: mesh.Add, Route: &through})
+	}
+	if err := n.Apply(t.Context(), changes); err != nil {
+		t.Fatal(err)
+	}
+	addrs, err := n.nearNet.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for _, a := range addrs {
+		if ip, _ := netip.AddrFromSlice(a.IP); ip.IsLinkLocalUnicast() {
+			continue
+		}
+		checked++
+		if a.Flags&unix.IFA_F_TENTATIVE != 0 {
+			t.Errorf("%s is tentative", a.IP)
+		}
+		if a.Flags&unix.IFA_F_NOPREFIXROUTE == 0 {
+			t.Errorf("%s brings a prefix route", a.IP)
+		}
+	}
+	if checked != 2 {
+		t.Errorf("%d addresses, want 2", checked)
+	}
+	routes, err := n.nearNet.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Protocol: mesh.RouteProtocol}, netlink.RT_FILTER_PROTOCOL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range routes {
+		is4, via := r.Dst.IP.To4() != nil, r.Gw != nil
+		if got := r.Scope == netlink.SCOPE_LINK; is4 && got == via {
+			t.Errorf("%s: scope %s", r.Dst, r.Scope)
+		}
+		if got := r.Flags&int(netlink.FLAG_ONLINK) != 0; got != via {
+			t.Errorf("%s: onlink %v", r.Dst, got)
+		}
+	}
+	if len(routes) != 4 {
+		t.Errorf("%d routes, want 4: %v", len(routes), routes)
+	}
+	for _, r := range n.state(t).Routes {
+		if r.Protocol != mesh.RouteProtocol && !r.Destination.Addr().IsLinkLocalUnicast() {
+			t.Errorf("%s came with something", r)
+		}
+	}
+}
