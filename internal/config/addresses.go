@@ -131,12 +131,12 @@ func (r *reader) checkFixed() {
 			}
 			return false
 		}
-		any := false
+		someone := false
 		for _, n := range r.cluster.Nodes {
-			any = any || has(n.Identity)
+			someone = someone || has(n.Identity)
 		}
 		for i, n := range r.cluster.Nodes {
-			if any && !has(n.Identity) && !broken[i] {
+			if someone && !has(n.Identity) && !broken[i] {
 				word := map[bool]string{true: "IPv4", false: "IPv6"}[v4]
 				r.report(r.root.get("nodes").items[i], finding.New(noIdentity, "node %s has no %s address: others have one, and there is no pool", quote(n.Name), word).
 					Hinted("add an %s pool under identity, or an address to this node", word))

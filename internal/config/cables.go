@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/usb4mesh/usb4mesh/internal/finding"
@@ -35,11 +36,9 @@ func (r *reader) checkCableName(name *value, names map[string]*value, i, n int) 
 		return
 	}
 	names[name.text] = name
-	for j := range n {
-		if j != i && cableName(j) == name.text {
-			r.report(name, finding.New(duplicateCable, "%s is the number of another cable", quote(name.text)).
-				Hinted("choose a name that is no number"))
-		}
+	if j, err := strconv.Atoi(name.text); err == nil && j >= 1 && j <= n && j != i+1 && cableName(j-1) == name.text {
+		r.report(name, finding.New(duplicateCable, "%s is the number of another cable", quote(name.text)).
+			Hinted("choose a name that is no number"))
 	}
 }
 
@@ -98,13 +97,17 @@ func (r *reader) reportUnknownNode(v *value, name string) {
 	if r.nameless || len(r.cluster.Nodes) == 0 {
 		return
 	}
+	f := finding.New(unknownNode, "there is no node %s", quote(name))
+	if r.full() {
+		r.report(v, f)
+		return
+	}
 	var names []string
 	for _, n := range r.cluster.Nodes {
 		if n.Name != "" {
 			names = append(names, n.Name)
 		}
 	}
-	f := finding.New(unknownNode, "there is no node %s", quote(name))
 	if near := finding.Suggest(name, names); len(near) > 0 {
 		f = f.Hinted("did you mean %q?", near[0])
 	} else {
@@ -128,6 +131,9 @@ func (r *reader) unknownPort(n int, port string) (f finding.Finding, bad bool) {
 		names = append(names, p.Name)
 	}
 	f = finding.New(unknownPort, "node %s has no port %s", quote(node.Name), quote(port))
+	if r.full() {
+		return f, true
+	}
 	if near := finding.Suggest(port, names); len(near) > 0 {
 		return f.Hinted("did you mean %q?", node.Name+":"+near[0]), true
 	}

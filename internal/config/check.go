@@ -194,7 +194,11 @@ func (t *text) checkMapping(v *value) {
 	r := v.rule
 	v.ok = true
 	first, meant := map[string]*yaml.Node{}, map[string]*yaml.Node{}
-	for i := 0; i+1 < len(v.node.Content); i += 2 {
+	if n := len(v.node.Content) / 2; n < r.min || r.max > 0 && n > r.max {
+		t.report(v, finding.New(badCount, "%s has %s, it takes %s", v.title(), count(n), r.count()).Hinted("%s", r.like()))
+		v.ok = false
+	}
+	for i := 0; i+1 < len(v.node.Content) && (r.max == 0 || i/2 < r.max); i += 2 {
 		key, n := v.node.Content[i], v.node.Content[i+1]
 		if key.Kind != yaml.ScalarNode {
 			if key.Kind != yaml.AliasNode {
@@ -216,10 +220,6 @@ func (t *text) checkMapping(v *value) {
 		} else if near != "" {
 			meant[near] = key
 		}
-	}
-	if len(v.node.Content)/2 < r.min {
-		t.report(v, finding.New(badCount, "%s is empty", v.title()).Hinted("%s", r.like()))
-		v.ok = false
 	}
 	for near, key := range meant { // a mistyped key is not reported as missing too
 		if _, ok := first[near]; !ok {
@@ -248,12 +248,16 @@ func (t *text) ruleFor(v *value, key *yaml.Node, path string) (sub *rule, near s
 	}
 	known := r.keyNames()
 	f := finding.New(unknownKey, "unknown key %s", quote(key.Value))
-	switch words := finding.Suggest(key.Value, known); {
+	if t.full() {
+		bad(f)
+		return nil, ""
+	}
+	switch meant := finding.Suggest(key.Value, known); {
 	case key.Value == "<<":
 		near = key.Value
 		f = finding.New(yamlAlias, "<< is a merge key").Hinted("write the keys out")
-	case len(words) > 0:
-		near = words[0]
+	case len(meant) > 0:
+		near = meant[0]
 		f = f.Hinted("did you mean %s?", near)
 	default:
 		f = f.Hinted("the keys here are: %s", strings.Join(known, ", "))

@@ -81,6 +81,9 @@ func (r *rule) objectSchema(s map[string]any) {
 	if r.min > 0 {
 		s["minProperties"] = r.min
 	}
+	if r.max > 0 {
+		s["maxProperties"] = r.max
+	}
 	properties := map[string]any{}
 	var required []string
 	for _, k := range r.keys {

@@ -206,6 +206,10 @@ func validate(schema map[string]any, v any, path string) (problems []string) {
 			if isObject && float64(len(object)) < limit {
 				bad(keyword, "%d", len(object))
 			}
+		case "maxProperties":
+			if isObject && float64(len(object)) > limit {
+				bad(keyword, "%d", len(object))
+			}
 		case "items":
 			for i, x := range list {
 				problems = append(problems, validate(sub("items"), x, fmt.Sprintf("%s[%d]", path, i))...)

@@ -49,12 +49,16 @@ func (t *text) add(f finding.Finding, s span) {
 	if f.Severity == finding.Error {
 		t.markNode(f.Path)
 	}
-	if len(t.findings) >= maxFindings {
+	if t.full() {
 		t.more = true
 		return
 	}
 	t.findings = append(t.findings, t.place(f, s))
 }
+
+// full reports that no more findings are kept, so that costly hints need not be
+// worked out.
+func (t *text) full() bool { return len(t.findings) >= maxFindings }
 
 // markNode remembers the node, if any, that a path leads into.
 func (t *text) markNode(path string) {

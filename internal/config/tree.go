@@ -116,7 +116,7 @@ func (t *text) span(n *yaml.Node) span {
 		n = n.Content[0]
 	}
 	s := span{n.Line, n.Column, 1}
-	if n.Line < 1 || n.Line > len(t.lines) {
+	if n.Line < 1 || n.Line > len(t.lines) || t.full() {
 		return s
 	}
 	line := []rune(t.lines[n.Line-1])
@@ -157,8 +157,9 @@ func scalarWidth(rest []rune, n *yaml.Node) int {
 		}
 	case rest[0] == '|', rest[0] == '>', n.Value == "":
 		return 1
-	case strings.HasPrefix(string(rest), n.Value):
-		return utf8.RuneCountInString(n.Value)
+	}
+	if w := utf8.RuneCountInString(n.Value); w <= len(rest) && string(rest[:w]) == n.Value {
+		return w
 	}
 	return utf8.RuneCountInString(strings.TrimRight(string(rest), " \t"))
 }
