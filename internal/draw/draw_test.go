@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -156,6 +157,10 @@ func plans() map[string]mesh.Plan {
 	}
 }
 
+// misreadable are the plans that real programs read in the tests; the others bring them
+// nothing new, only work.
+var misreadable = []string{"empty", "one", "dangling", "seed", "parallel", "petersen", "hostile"}
+
 func golden(t *testing.T, file string, got []byte) {
 	t.Helper()
 	file = filepath.Join("testdata", file)
@@ -287,7 +292,8 @@ func TestArrangement(t *testing.T) {
 	}
 }
 
-// TestRealReaders lets librsvg and Graphviz draw every plan.
+// TestRealReaders lets librsvg and Graphviz draw plans with everything in them that
+// could be misread.
 func TestRealReaders(t *testing.T) {
 	dir := os.Getenv("DRAW_PNG") // where to keep the pictures for looking at them
 	if dir == "" {
@@ -306,6 +312,9 @@ func TestRealReaders(t *testing.T) {
 				t.Skipf("no %s (Debian: %s)", args[0], reader.debian)
 			}
 			for name, p := range plans() {
+				if keep := os.Getenv("DRAW_PNG") != ""; !keep && !slices.Contains(misreadable, name) {
+					continue
+				}
 				file := filepath.Join(dir, name+"-"+args[0]+".png")
 				cmd := exec.Command(args[0], append(args[1:], file)...)
 				cmd.Stdin = bytes.NewReader(reader.write(p))
