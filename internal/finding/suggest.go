@@ -24,7 +24,7 @@ func Suggest(word string, known []string) []string {
 		if len(w) >= 3 && strings.Contains(string(r), string(w)) {
 			d = 1 // a part of the word was given
 		}
-		if d <= max(1, max(len(w), len(r))/3) {
+		if d <= max(len(w), len(r))/3 || len(r) > 2 && d == 1 {
 			cs = append(cs, candidate{k, d})
 		}
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 func TestSuggest(t *testing.T) {
-	known := []string{"um790-pro", "ms-01", "nuc-12-pro", "nuc-13-pro", "left", "right"}
+	known := []string{"um790-pro", "ms-01", "nuc-12-pro", "nuc-13-pro", "left", "right", "01", "02"}
 	for _, tt := range []struct {
 		word string
 		want []string
@@ -20,6 +20,8 @@ func TestSuggest(t *testing.T) {
 		{"lfet", []string{"left"}},
 		{"nuc-13", []string{"nuc-13-pro"}},
 		{"zzz", nil},
+		{"rigth", []string{"right"}},
+		{"03", nil},
 		{"", nil},
 		{strings.Repeat("x", 1000), nil},
 	} {
