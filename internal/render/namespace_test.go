@@ -32,6 +32,7 @@ type job struct {
 	Files    []File
 	Ports    []string // veth interfaces to plug, in place of thunderbolt-net's
 	Identity bool     // whether umesh0 is to be waited for
+	Fake     []fakePort
 }
 
 // observed is what the inner process saw.
@@ -44,6 +45,7 @@ type observed struct {
 	Plugged    kernelState
 	Replugged  kernelState // after each port went away and came back
 	Aliases    map[string]string
+	Renamed    map[string]ipLink // what udev made of thunderbolt0, thunderbolt1, ...
 }
 
 // kernelState is what iproute2 and /proc/sys show.
@@ -97,6 +99,9 @@ func inNamespace(t *testing.T, j job) observed {
 	if jerr := json.Unmarshal(out, &o); err != nil || jerr != nil {
 		t.Fatalf("inner process: %v, %v\n%s%s", err, jerr, out, stderr.String())
 	}
+	if strings.HasPrefix(o.Error, errOverlay) {
+		t.Skip(o.Error)
+	}
 	if o.Error != "" {
 		t.Fatalf("inner process: %s\n%s", o.Error, o.Log)
 	}
@@ -121,6 +126,9 @@ func observe(o *observed) error {
 	}
 	if err := privateMounts(j.Files); err != nil {
 		return err
+	}
+	if len(j.Fake) > 0 {
+		return o.observeUdev(j.Fake)
 	}
 	if _, err := run("ip", "link", "set", "dev", "lo", "up"); err != nil {
 		return err
