@@ -101,7 +101,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if n == 0 && err == nil {
 		err = io.EOF
 	}
-	return n, err
+	return max(0, n), err // recvmsg(2) fails with -1
 }
 
 func receivedFiles(oob []byte) ([]*os.File, error) {
