@@ -196,7 +196,7 @@ func loadConfig(ctx context.Context, n *Node) error {
 	var said []byte
 	var err error
 	for range 2 {
-		said, err = n.Run(ctx, "vtysh", "--vty_socket", frrRun, "--config_dir", frrRun, "-f", frrRun+"/frr.conf")
+		said, err = n.Run(ctx, "vtysh", "--vty_socket", frrRun, "--config_dir", frrRun, "-H", "/dev/null", "-f", frrRun+"/frr.conf")
 		if err == nil {
 			return nil
 		}
