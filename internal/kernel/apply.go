@@ -56,7 +56,7 @@ func (k *Kernel) known(ctx context.Context, c mesh.Change, err error) error {
 	if c.Op != mesh.Add || !errors.Is(err, unix.EEXIST) {
 		return err
 	}
-	have, readErr := k.settled(ctx)
+	have, readErr := settled(ctx, k.snapshot)
 	if readErr != nil {
 		return errors.Join(err, readErr)
 	}

@@ -329,3 +329,21 @@ func TestApplyMakesPlainHostAddressesAndRoutes(t *testing.T) {
 		}
 	}
 }
+
+// A route with our mark is ours whoever made it, and with which scope:
+// systemd-networkd makes routes from the files that usb4mesh renders.
+func TestRoutesOfOtherMakersCanBeRemoved(t *testing.T) {
+	n := ready(t, "tbt-b")
+	dev, err := n.nearNet.LinkByName("tbt-b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &netlink.Route{Dst: cidr(t, "10.7.1.2/32"), LinkIndex: dev.Attrs().Index, Scope: netlink.SCOPE_UNIVERSE, Protocol: mesh.RouteProtocol, Priority: 10}
+	if err := n.nearNet.RouteAdd(r); err != nil {
+		t.Fatal(err)
+	}
+	changes, err := kernel.Converge(t.Context(), n, mesh.State{})
+	if err != nil || len(changes) != 1 {
+		t.Errorf("changes %v, error %v", changes, err)
+	}
+}

@@ -27,7 +27,7 @@ const snapshotTries = 10
 func (k *Kernel) Snapshot(ctx context.Context) (mesh.State, error) {
 	var s mesh.State
 	err := k.do(ctx, func() (err error) {
-		s, err = k.settled(ctx)
+		s, err = settled(ctx, k.snapshot)
 		return err
 	})
 	if err != nil {
@@ -37,12 +37,12 @@ func (k *Kernel) Snapshot(ctx context.Context) (mesh.State, error) {
 }
 
 // settled reads until nothing changed meanwhile.
-func (k *Kernel) settled(ctx context.Context) (s mesh.State, err error) {
+func settled(ctx context.Context, read func() (mesh.State, error)) (s mesh.State, err error) {
 	for range snapshotTries {
 		if err = ctx.Err(); err != nil {
 			return s, err
 		}
-		if s, err = k.snapshot(); !errors.Is(err, errUnsettled) {
+		if s, err = read(); !errors.Is(err, errUnsettled) {
 			return s, err
 		}
 	}

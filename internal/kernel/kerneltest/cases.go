@@ -305,10 +305,36 @@ func foreignAlias(b *bench) {
 	if _, err := kernel.Converge(b.ctx, b.Fixture, *want); !errors.Is(err, kernel.ErrForeign) {
 		b.Fatalf("error %v, want ErrForeign", err)
 	}
+	set := want.Links[slices.IndexFunc(want.Links, func(l mesh.Link) bool { return l.Name == portB })]
+	if err := b.Apply(b.ctx, []mesh.Change{{Op: mesh.Set, Link: &set}}); !errors.Is(err, kernel.ErrForeign) {
+		b.Errorf("set: error %v, want ErrForeign", err)
+	}
 	b.stands(mesh.State{Links: []mesh.Link{mine}})
 	for _, r := range want.Routes {
 		if got := slices.Contains(b.state().Routes, r); got != (r.Interface == portC) {
 			b.Errorf("%s: present %v", r, got)
+		}
+	}
+}
+
+// Whatever a change says: ports belong to their drivers, and other links to
+// whoever made them.
+func portsAreKept(b *bench) {
+	b.plug(portB, portC)
+	want := triangle()
+	b.converge(want)
+	bare := mesh.Link{Name: portC, MTU: 9000, Up: true}
+	b.must(b.Apply(b.ctx, []mesh.Change{{Op: mesh.Set, Link: &bare}}))
+	for _, name := range []string{portB, portC} {
+		err := b.Apply(b.ctx, []mesh.Change{{Op: mesh.Remove, Link: &mesh.Link{Name: name, Kind: mesh.KindBridge}}})
+		if !errors.Is(err, kernel.ErrForeign) || b.index(name) == 0 {
+			b.Errorf("remove %s: error %v, index %d", name, err, b.index(name))
+		}
+	}
+	absent := mesh.Link{Name: "tbt-z", MTU: 9000, Up: true}
+	for _, op := range []mesh.Op{mesh.Add, mesh.Set} {
+		if err := b.Apply(b.ctx, []mesh.Change{{Op: op, Link: &absent}}); !errors.Is(err, kernel.ErrAbsent) {
+			b.Errorf("%s a port without a cable: error %v, want ErrAbsent", op, err)
 		}
 	}
 }

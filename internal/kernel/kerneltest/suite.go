@@ -47,6 +47,7 @@ func Suite(t *testing.T, open func() Fixture) {
 		{"foreign objects survive, ours are cleaned up", foreignObjects},
 		{"a foreign route in the way is reported and stays", foreignConflict},
 		{"a foreign alias is respected", foreignAlias},
+		{"ports are neither made nor removed", portsAreKept},
 		{"what is true already can be applied again", applyTwice},
 		{"a change that can't be is told apart from those that stand", partialFailure},
 		{"watchers are woken and stopped", watching},
