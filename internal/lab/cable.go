@@ -26,8 +26,9 @@ type cable struct {
 	nodes [2]*Node
 	links [2]*mesh.LinkPlan
 
-	cut string // "", or how it is cut
-	end int    // of a cut
+	cut   string        // "", or how it is cut
+	end   int           // of a cut
+	watch *carrierWatch // of a Carrier cut
 }
 
 // firstIndex leaves room below for lo, umesh0 and what a user makes.
@@ -94,7 +95,9 @@ func (c *cable) disconnect(how string, end int) error {
 	case Delete:
 		err = c.onLink(end, (*netlink.Handle).LinkDel)
 	case Carrier:
-		err = c.onLink(end, (*netlink.Handle).LinkSetDown)
+		if c.watch, err = watchCarrier(c.nodes[1-end], c.links[1-end].Interface); err == nil {
+			err = c.onLink(end, (*netlink.Handle).LinkSetDown)
+		}
 	case Silent:
 		for i := range c.nodes {
 			if err = dropFrames(c.nodes[i], c.links[i].Interface); err != nil {

@@ -47,7 +47,7 @@ func (l *Lab) OnPlannedPath(ctx context.Context, wait time.Duration, pairs ...Pa
 
 const (
 	checkMagic  = 0x75346d63 // "u4mc"
-	checkEvery  = 50 * time.Millisecond
+	checkEvery  = 10 * time.Millisecond
 	usualHops   = 64
 	checkLength = 12 // magic, index of the path, kind
 	kindAsk     = 0

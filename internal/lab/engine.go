@@ -6,8 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/usb4mesh/usb4mesh/internal/mesh"
 )
 
 // Engine is a control plane that makes a network of the nodes and cables of a
@@ -37,8 +35,9 @@ type Engine interface {
 
 // engines are the control planes by name.
 var engines = map[string]func() Engine{
-	"netlink": func() Engine { return &netlinkEngine{} },
-	"static":  func() Engine { return &staticEngine{} },
+	"netlink":  func() Engine { return &netlinkEngine{} },
+	"networkd": func() Engine { return &networkdEngine{} },
+	"static":   func() Engine { return &staticEngine{} },
 
 	"frr-ospf":               func() Engine { return &frrEngine{profile: frrProfile{frrOSPF, true}} },
 	"frr-bgp":                func() Engine { return &frrEngine{profile: frrProfile{frrBGP, true}} },
@@ -55,31 +54,4 @@ func newEngine(name string) (Engine, error) {
 		return nil, fmt.Errorf("no engine is called %q: use one of %s", name, strings.Join(Engines(), ", "))
 	}
 	return make(), nil
-}
-
-// wantOf is what the plan asks of a node on this kernel: with a bridge in place
-// of the dummy interface where the kernel has no dummy.
-func wantOf(n *Node, dummy bool) mesh.State {
-	want := n.Plan.Want(n.Mesh.Mesh, n.Mesh.MTU)
-	for i := range want.Links {
-		if want.Links[i].Kind == mesh.KindDummy && !dummy {
-			want.Links[i].Kind = mesh.KindBridge
-		}
-	}
-	return want
-}
-
-// missing lists the addresses, routes and rules that a node should have and has
-// not. Interfaces' aliases and what stands beside the plan do not matter here.
-func missing(have, want mesh.State) error {
-	var lacks []string
-	for _, c := range mesh.Diff(have, want) {
-		if c.Op == mesh.Add {
-			lacks = append(lacks, c.String())
-		}
-	}
-	if len(lacks) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%d missing, first: %s", len(lacks), lacks[0])
 }

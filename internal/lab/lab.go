@@ -106,6 +106,9 @@ func Kinds() []string { return []string{Delete, Carrier, Silent} }
 type Moment struct {
 	Begin int64 `json:"begin"`
 	End   int64 `json:"end"`
+	// Noticed is set by Plug after a Carrier cut: when the kernel of the other
+	// end took notice, 0 if it did not.
+	Noticed int64 `json:"noticed,omitempty"`
 }
 
 // Cut takes a cable out of service. End says for Carrier which end (0 or 1 of

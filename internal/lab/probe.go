@@ -32,7 +32,7 @@ type probeArgs struct{ Flows []Flow }
 type Phase struct {
 	Sent       int `json:"sent"`
 	Lost       int `json:"lost"`
-	LongestRun int `json:"longest_run"` // of consecutive lost probes
+	LongestRun int `json:"longest_run"` // of consecutive lost probes, with those of it sent before the phase
 }
 
 // FlowResult is what became of a flow's probes, phase by phase.
@@ -260,7 +260,7 @@ func phases(sent []int64, got []bool, marks []int64) []Phase {
 	phase, run := 0, 0
 	for seq, at := range sent {
 		for phase < len(marks) && at >= marks[phase] {
-			phase, run = phase+1, 0
+			phase++
 		}
 		o := &out[phase]
 		o.Sent++

@@ -44,9 +44,13 @@ type CutResult struct {
 	Ends  [2]string `json:"ends"`
 	How   string    `json:"how"`
 	End   string    `json:"end"` // where it was cut
-	// HeldBack marks a carrier cut made right after another carrier event on
-	// purpose: the kernel holds it back. It is not judged.
+	// NoticedMillis is, for a carrier cut, how long after it the kernel of the
+	// other end took notice; null otherwise. HeldBack says that this took long,
+	// because of another carrier event somewhere on this machine; then only what
+	// was lost after the notice is judged.
+	NoticedMillis  *float64       `json:"noticed_ms"`
 	HeldBack       bool           `json:"held_back"`
+	Provoked       bool           `json:"provoked"` // held back on purpose
 	Probes         int            `json:"probes"`
 	Lost           int            `json:"lost"`
 	LongestGap     float64        `json:"longest_gap_ms"`
@@ -86,30 +90,34 @@ func newReport(p mesh.Plan, s Setup) Report {
 	}
 }
 
-// count fills in what the probes say. Phases are: before the cut, from the cut
-// to the plug, after the plug.
+// count fills in what the probes say. Phases are: before the cut, until the
+// kernel noticed, until the plug, after the plug.
 func (c *CutResult) count(r Probes, protected func(Pair) bool) {
 	c.Failed, c.Separated = []PairLoss{}, []Pair{}
 	c.LateMillis = millis(r.Late)
 	var losses []int
 	for _, f := range r.Flows {
-		before, cut, after := f.Phases[0], f.Phases[1], f.Phases[2]
-		c.LostBefore += before.Lost
-		c.LostReplug += after.Lost
+		blind, cut := f.Phases[1], f.Phases[2]
+		judged := cut.Lost
+		if !c.HeldBack {
+			judged += blind.Lost
+		}
+		c.LostBefore += f.Phases[0].Lost
+		c.LostReplug += f.Phases[3].Lost
 		c.group(f.Spacing)
 		if !protected(f.Pair) {
 			c.Separated = append(c.Separated, f.Pair)
 			continue
 		}
-		c.Probes += cut.Sent
-		c.Lost += cut.Lost
-		losses = append(losses, cut.Lost)
-		loss := PairLoss{f.Pair, cut.Lost, millis(f.Gap(1))}
+		loss := PairLoss{f.Pair, blind.Lost + cut.Lost, millis(max(f.Gap(1), f.Gap(2)))}
+		c.Probes += blind.Sent + cut.Sent
+		c.Lost += loss.Lost
+		losses = append(losses, loss.Lost)
 		c.LongestGap = max(c.LongestGap, loss.Gap)
-		if cut.Lost > 0 && (c.Worst == nil || cut.Lost > c.Worst.Lost) {
+		if loss.Lost > 0 && (c.Worst == nil || loss.Lost > c.Worst.Lost) {
 			c.Worst = &loss
 		}
-		if cut.Lost > allowedLoss {
+		if judged > allowedLoss {
 			c.Failed = append(c.Failed, loss)
 		}
 	}
@@ -141,7 +149,7 @@ func (r *Report) judge() {
 		if !c.Restored {
 			r.problem("cable %s (%s): planned paths are not back after the plug: %s", c.Cable, c.How, c.Missing)
 		}
-		if c.How == Silent || c.HeldBack {
+		if c.How == Silent {
 			continue
 		}
 		for i, p := range c.Failed {
@@ -160,7 +168,7 @@ func (r *Report) judge() {
 		r.note("a silent cut loses frames while carrier stays: the kernel can't see it, so the loss lasts as long as the cut; finding it is the agent's work, and no agent runs here")
 	}
 	if held {
-		r.note("the kernel lets carrier events pass once per second; the cut marked held back came right after another one and is not judged")
+		r.note("the kernel lets carrier events pass once per second, for the whole machine; in a cut marked held back (one is made so on purpose) it noticed late, and what was lost until then is not judged; finding such a cut sooner is the agent's work")
 	}
 	r.OK = len(r.Problems) == 0
 }

@@ -118,7 +118,7 @@ func (r *Report) writeCuts(b *strings.Builder) {
 			how += " at " + c.End
 		}
 		if c.HeldBack {
-			how += ", held back"
+			how += fmt.Sprintf(", held back %.0f ms", *c.NoticedMillis)
 		}
 		fmt.Fprintf(t, "  %s\t%s %s\t%s\t%d\t%d\t%.0f ms\t%s\t%s\n",
 			c.Cable, c.Ends[0], c.Ends[1], how, c.Probes, c.Lost, c.LongestGap, worst, restored)

@@ -42,11 +42,18 @@ const (
 
 	beforeCut = 300 * time.Millisecond // probes before the cut: a control
 	duringCut = time.Second
-	afterPlug = 200 * time.Millisecond // probes after all paths are planned ones again
+	// beforeProvoked leaves the kernel no time to forget the event before.
+	beforeProvoked = 50 * time.Millisecond
+	afterPlug      = 200 * time.Millisecond // probes after all paths are planned ones again
 
 	// linkwatchPause keeps carrier cuts apart: the kernel lets one batch of
 	// carrier events pass per second (linkwatch, net/core/link_watch.c).
 	linkwatchPause = 2 * time.Second
+	// heldBack is how late the kernel may notice loss of carrier before the cut
+	// counts as held back. Other interfaces of the machine share the limit, so
+	// such a cut is made again, a few times.
+	heldBack        = 20 * time.Millisecond
+	carrierAttempts = 3
 	// inFlight is how long before the cut a probe may have been sent to be
 	// counted as a victim of the cut.
 	inFlight = 2 * time.Millisecond
@@ -161,108 +168,141 @@ func (r *runner) throughput(ctx context.Context) error {
 
 // cuts cuts every cable in every way asked for.
 func (r *runner) cuts(ctx context.Context, cables []mesh.CablePlan) error {
-	type job struct {
-		cable mesh.CablePlan
-		how   string
-		end   int
-		held  bool
-	}
 	var jobs []job
 	for _, how := range r.o.How {
 		for i, c := range cables {
 			jobs = append(jobs, job{cable: c, how: how, end: i % 2})
-			if how == Carrier { // the two ends notice in different ways
+			if how == Carrier { // the end that is down and the other fail over in different ways
 				jobs = append(jobs, job{cable: c, how: how, end: 1 - i%2})
 			}
 		}
 		if how == Carrier && len(cables) > 0 {
-			jobs = append(jobs, job{cable: cables[0], how: how, held: true})
+			jobs = append(jobs, job{cable: cables[0], how: how, provoke: true})
 		}
 	}
 	for i, j := range jobs {
 		r.progress(fmt.Sprintf("cut cable %s (%s)", j.cable.Name, j.how), i+1, len(jobs))
-		if j.how == Carrier && !j.held {
-			if err := sleep(ctx, linkwatchPause); err != nil {
-				return err
+		for attempt := range carrierAttempts {
+			c, err := r.cut(ctx, j)
+			if err != nil {
+				return fmt.Errorf("cut cable %s (%s): %w", j.cable.Name, j.how, err)
+			}
+			r.report.Cuts = append(r.report.Cuts, c)
+			if !c.HeldBack || j.provoke {
+				break
+			}
+			if attempt+1 == carrierAttempts {
+				r.report.note("cable %s: the kernel held each of %d carrier events back; something else on this machine makes carrier events all the time", c.Cable, carrierAttempts)
 			}
 		}
-		c, err := r.cut(ctx, j.cable, j.how, j.end, j.held)
-		if err != nil {
-			return fmt.Errorf("cut cable %s (%s): %w", j.cable.Name, j.how, err)
-		}
-		r.report.Cuts = append(r.report.Cuts, c)
 	}
 	return nil
 }
 
+// job is one cut to make.
+type job struct {
+	cable   mesh.CablePlan
+	how     string
+	end     int
+	provoke bool // another carrier event first, so that the kernel holds this one back
+}
+
 // cut makes one cut: probes run, the cable goes, it comes back, all planned
 // paths are in use again.
-func (r *runner) cut(ctx context.Context, c mesh.CablePlan, how string, end int, held bool) (CutResult, error) {
-	out := CutResult{Cable: c.Name, How: how, End: c.Ends[end].String(), HeldBack: held, Ends: [2]string{c.Ends[0].String(), c.Ends[1].String()}}
-	flows := spread(r.paths, c.Name)
-	probes, err := r.l.Probe(ctx, flows)
+func (r *runner) cut(ctx context.Context, j job) (CutResult, error) {
+	out := CutResult{
+		Cable: j.cable.Name, How: j.how, End: j.cable.Ends[j.end].String(), Provoked: j.provoke,
+		Ends: [2]string{j.cable.Ends[0].String(), j.cable.Ends[1].String()},
+	}
+	if j.how == Carrier {
+		if err := sleep(ctx, linkwatchPause); err != nil {
+			return out, err
+		}
+	}
+	if j.provoke {
+		if err := r.blip(ctx, j); err != nil {
+			return out, err
+		}
+	}
+	probes, err := r.l.Probe(ctx, spread(r.paths, out.Cable))
 	if err != nil {
 		return out, err
 	}
 	defer probes.Cancel()
-	var load *loaded
+	var load <-chan *float64
 	if r.o.Load {
-		load = r.startLoad(ctx, c)
+		load = r.startLoad(ctx, j.cable)
 	}
-	if err := sleep(ctx, beforeCut); err != nil {
-		return out, err
-	}
-	if held { // an event that makes the kernel hold back the next one
-		if err := r.blip(ctx, c, end); err != nil {
-			return out, err
-		}
-	}
-	cut, err := r.l.Cut(ctx, c.Name, how, end)
+	cut, plug, err := r.cutAndPlug(ctx, j)
 	if err != nil {
 		return out, err
 	}
-	if err := sleep(ctx, duringCut); err != nil {
-		return out, err
-	}
-	plug, err := r.l.Plug(ctx, c.Name)
-	if err != nil {
-		return out, err
-	}
-	out.Restored, out.Missing, err = r.restored(ctx, c.Name)
-	if err != nil {
+	if out.Restored, out.Missing, err = r.restored(ctx, out.Cable); err != nil {
 		return out, err
 	}
 	out.RestoredMillis = float64(now()-plug.Begin) / 1e6
 	if err := sleep(ctx, afterPlug); err != nil {
 		return out, err
 	}
-	result, err := probes.Stop(ctx, cut.Begin-int64(inFlight), plug.Begin)
+	result, err := probes.Stop(ctx, out.marks(cut, plug)...)
 	if err != nil {
 		return out, err
 	}
-	out.CutMillis = float64(cut.End-cut.Begin) / 1e6
 	out.count(result, func(p Pair) bool {
 		i := slices.IndexFunc(r.paths, func(q Path) bool { return q.Pair == p })
-		return protected(r.paths[i], &r.l.Plan, c.Name)
+		return protected(r.paths[i], &r.l.Plan, out.Cable)
 	})
 	if load != nil {
-		out.LoadGbps = load.wait()
+		out.LoadGbps = <-load
 	}
 	return out, nil
 }
 
-// blip makes carrier go and come at the other cable end shortly before a cut.
-func (r *runner) blip(ctx context.Context, c mesh.CablePlan, end int) error {
-	if _, err := r.l.Cut(ctx, c.Name, Carrier, end); err != nil {
+func (r *runner) cutAndPlug(ctx context.Context, j job) (cut, plug Moment, err error) {
+	before := beforeCut
+	if j.provoke {
+		before = beforeProvoked
+	}
+	if err := sleep(ctx, before); err != nil {
+		return cut, plug, err
+	}
+	if cut, err = r.l.Cut(ctx, j.cable.Name, j.how, j.end); err != nil {
+		return cut, plug, err
+	}
+	if err := sleep(ctx, duringCut); err != nil {
+		return cut, plug, err
+	}
+	plug, err = r.l.Plug(ctx, j.cable.Name)
+	return cut, plug, err
+}
+
+// marks notes how long the cut took and when it was noticed, and returns the
+// bounds of the phases that count expects.
+func (c *CutResult) marks(cut, plug Moment) []int64 {
+	c.CutMillis = float64(cut.End-cut.Begin) / 1e6
+	begin := cut.Begin - int64(inFlight)
+	noticed := begin
+	if c.How == Carrier {
+		noticed = plug.Begin // or never
+		if plug.Noticed != 0 {
+			noticed = plug.Noticed
+		}
+		late := float64(noticed-cut.Begin) / 1e6
+		c.NoticedMillis, c.HeldBack = &late, late > millis(heldBack)
+	}
+	return []int64{begin, noticed, plug.Begin}
+}
+
+// blip makes carrier go and come once.
+func (r *runner) blip(ctx context.Context, j job) error {
+	if _, err := r.l.Cut(ctx, j.cable.Name, Carrier, j.end); err != nil {
 		return err
 	}
-	if _, err := r.l.Plug(ctx, c.Name); err != nil {
+	if _, err := r.l.Plug(ctx, j.cable.Name); err != nil {
 		return err
 	}
-	if _, _, err := r.restored(ctx, c.Name); err != nil {
-		return err
-	}
-	return nil
+	_, _, err := r.restored(ctx, j.cable.Name)
+	return err
 }
 
 // restored waits until every pair that crosses the cable uses its planned path
@@ -296,32 +336,28 @@ func (r *runner) restored(ctx context.Context, cable string) (ok bool, missing s
 	return err == nil, "", err
 }
 
-// loaded is a TCP stream under way.
-type loaded struct{ gbps chan *float64 }
-
 // startLoad runs a TCP stream between the ends of a cable for as long as a cut
-// takes. It survives the cut, or ends with it where there is no other way.
-func (r *runner) startLoad(ctx context.Context, c mesh.CablePlan) *loaded {
-	l := &loaded{make(chan *float64, 1)}
+// takes, and sends its rate. It survives the cut, or ends with it where there is
+// no other way; then it sends nil.
+func (r *runner) startLoad(ctx context.Context, c mesh.CablePlan) <-chan *float64 {
+	done := make(chan *float64, 1)
 	i := slices.IndexFunc(r.paths, func(p Path) bool {
 		return p.From == c.Ends[0].Node && p.To == c.Ends[1].Node
 	})
 	if i < 0 {
-		l.gbps <- nil
-		return l
+		done <- nil
+		return done
 	}
 	go func() {
 		rate, err := r.l.Throughput(ctx, r.paths[i].Pair, beforeCut+duringCut+time.Second, r.o.Tool)
 		if err != nil {
-			l.gbps <- nil
+			done <- nil
 			return
 		}
-		l.gbps <- &rate.Gbps
+		done <- &rate.Gbps
 	}()
-	return l
+	return done
 }
-
-func (l *loaded) wait() *float64 { return <-l.gbps }
 
 // Probe rates, packets per second. Two cores keep up with probeRate of them
 // beside everything else; pairs whose path is cut get more if they must.

@@ -128,6 +128,10 @@ func (w *world) plug(ctx context.Context, name string) (Moment, error) {
 		return Moment{}, err
 	}
 	m := Moment{Begin: now()}
+	if c.watch != nil {
+		m.Noticed = c.watch.stop()
+		c.watch = nil
+	}
 	silent := c.cut == Silent
 	if err := c.connect(w.nextIndex()); err != nil {
 		return m, err
