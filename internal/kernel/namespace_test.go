@@ -2,6 +2,7 @@ package kernel_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"testing"
@@ -30,24 +31,33 @@ func newNamespace(t *testing.T) *namespace {
 	if noKernel != "" {
 		t.Skip(noKernel)
 	}
-	n := &namespace{near: unshare(t), far: unshare(t)}
-	var err error
-	if n.nearNet, err = netlink.NewHandleAt(netns.NsHandle(n.near.Fd())); err != nil {
-		t.Fatal(err)
-	}
-	if n.farNet, err = netlink.NewHandleAt(netns.NsHandle(n.far.Fd())); err != nil {
-		t.Fatal(err)
-	}
-	if n.Kernel, err = kernel.OpenNamespace(int(n.near.Fd())); err != nil {
+	n, err := openNamespace()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return n
 }
 
+func openNamespace() (n *namespace, err error) {
+	n = &namespace{}
+	for _, f := range []**os.File{&n.near, &n.far} {
+		if *f, err = unshare(); err != nil {
+			return nil, fmt.Errorf("make a network namespace: %w", err)
+		}
+	}
+	if n.nearNet, err = netlink.NewHandleAt(netns.NsHandle(n.near.Fd())); err != nil {
+		return nil, err
+	}
+	if n.farNet, err = netlink.NewHandleAt(netns.NsHandle(n.far.Fd())); err != nil {
+		return nil, err
+	}
+	n.Kernel, err = kernel.OpenNamespace(int(n.near.Fd()))
+	return n, err
+}
+
 // unshare returns a new network namespace, which lives as long as the file is
 // open. The thread that made it ends, as it is never unlocked.
-func unshare(t *testing.T) *os.File {
-	t.Helper()
+func unshare() (*os.File, error) {
 	type result struct {
 		f   *os.File
 		err error
@@ -63,10 +73,7 @@ func unshare(t *testing.T) *os.File {
 		c <- result{f, err}
 	}()
 	r := <-c
-	if r.err != nil {
-		t.Fatalf("make a network namespace: %v", r.err)
-	}
-	return r.f
+	return r.f, r.err
 }
 
 func farName(name string) string { return "far-" + name[len(name)-2:] }
