@@ -90,9 +90,14 @@ func nixEval(t testing.TB, expression string, into any) {
 	}
 }
 
+func hasNix() bool {
+	_, err := exec.LookPath("nix-instantiate")
+	return err == nil
+}
+
 func needNix(t *testing.T) {
 	t.Helper()
-	if _, err := exec.LookPath("nix-instantiate"); err != nil {
+	if !hasNix() {
 		t.Skip("needs nix-instantiate (Debian: nix-bin)")
 	}
 }
