@@ -9,11 +9,12 @@
 //
 // The work is done in four steps:
 //
-//	text.go    bytes: size, encoding, characters, lines
-//	tree.go    YAML nodes: syntax, one document, no aliases, no tags
-//	check.go   values: the tree held against the table of table.go
-//	cluster*.go meaning: names, addresses, ports and cables against each other
+//	text.go   bytes: size, encoding, characters, lines
+//	tree.go   YAML nodes: syntax, one document, no aliases, no tags
+//	check.go  values: the tree held against the table in table.go
+//	parse.go  meaning: names, ports, addresses and cables against each other
 //
-// The table in table.go is the only place that names the keys of the format.
-// YAML node types and positions never leave this package.
+// The table is the only place that says which keys there are and what they take;
+// checks, hints, examples and schema follow from it. YAML nodes and positions
+// never leave this package.
 package config

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -151,18 +152,19 @@ func TestGood(t *testing.T) {
 	}
 }
 
-// TestPrinted keeps what a person reads, for a file with many problems.
+// TestPrinted keeps what a person reads, for every bad file.
 func TestPrinted(t *testing.T) {
-	src, err := os.ReadFile("testdata/bad/many-at-once.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, fs := Parse("mesh.yaml", src)
+	files := corpus(t, "testdata/bad/*.yaml", 45)
 	var b bytes.Buffer
-	if err := (finding.Printer{W: &b}).Print(fs...); err != nil {
-		t.Fatal(err)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		base := filepath.Base(name)
+		_, fs := Parse(base, files[name])
+		fmt.Fprintf(&b, "== %s\n", base)
+		if err := (finding.Printer{W: &b}).Print(fs...); err != nil {
+			t.Fatal(err)
+		}
 	}
-	golden(t, "testdata/many-at-once.txt", b.Bytes())
+	golden(t, "testdata/printed.txt", b.Bytes())
 }
 
 func TestTooLarge(t *testing.T) {

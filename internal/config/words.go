@@ -15,7 +15,7 @@ const (
 	endPattern     = `^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(:[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$`
 	sectionPattern = `^[A-Za-z][A-Za-z0-9-]*$`
 	sysctlPattern  = `^[a-z0-9_]+([./][A-Za-z0-9_*:-]+)+$`
-	linePattern    = `^[^\x00-\x1f\x7f]*$`
+	linePattern    = `^([^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\\])?$` // no line break, no systemd line continuation
 )
 
 // Each of these functions says what is wrong with a word, and what to write
@@ -130,6 +130,14 @@ func checkUnicast(a netip.Addr, shown string) (problem, hint string) {
 	return "", ""
 }
 
+// special are the ranges that hold no unicast addresses of hosts
+// (RFC 6890, RFC 4291 section 2.4).
+var special = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"),
+	netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("::/127"), netip.MustParsePrefix("::ffff:0:0/96"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
+}
+
 func checkPool(s string) (problem, hint string) {
 	hint = "write a range such as 10.7.1.0/24 or fd75:7362:3400::/64"
 	p, err := netip.ParsePrefix(s)
@@ -148,6 +156,11 @@ func checkPool(s string) (problem, hint string) {
 	}
 	if problem, _ := checkUnicast(p.Addr(), clip(s)); problem != "" {
 		return problem, hint
+	}
+	for _, r := range special {
+		if p.Overlaps(r) {
+			return fmt.Sprintf("%s holds %s, which no node can have", clip(s), r), hint
+		}
 	}
 	if p.Masked() != p {
 		return fmt.Sprintf("%s has bits behind its prefix length", clip(s)), fmt.Sprintf("write %s, or a longer prefix", p.Masked())
@@ -205,6 +218,9 @@ var isLine = regexp.MustCompile(linePattern)
 func checkLine(s string) (problem, hint string) {
 	if isLine.MatchString(s) {
 		return "", ""
+	}
+	if strings.HasSuffix(s, `\`) {
+		return "the value ends in a backslash, which joins it with the next line of the file", "leave the backslash out"
 	}
 	return "the value has a line break or another control character", "write one line of text"
 }
