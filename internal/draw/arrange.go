@@ -5,21 +5,25 @@ import (
 	"slices"
 )
 
-// arrange gives every node, a box of w by h, its place, with pitchW or pitchH from
-// centre to centre. It tries a few arrangements that people
-// would draw, and takes the one in which fewest cables cross each other or run
-// behind a box; of equals the first.
-func (s *scene) arrange(w, h, pitchW, pitchH float64) {
+// arrange gives every node, a box of width w, its place. It tries a few arrangements
+// that people would draw, and takes the one in which fewest cables cross each other or
+// run behind a box; of equals the first.
+func (s *scene) arrange(w float64) {
+	tallest := 0.0
+	for _, n := range s.nodes {
+		tallest = max(tallest, n.tall)
+	}
+	gapW, gapH := s.gaps()
 	var best []point
 	bestScore := math.MaxInt
 	for _, places := range s.candidates() {
-		spread(places, pitchW, pitchH)
-		if score := s.score(places, w, h); score < bestScore {
+		spread(places, w+gapW, tallest+gapH)
+		if score := s.score(places, w, tallest); score < bestScore {
 			best, bestScore = places, score
 		}
 	}
 	for i, p := range best {
-		s.nodes[i].rect = rect{p.round(), w, h}
+		s.nodes[i].rect = rect{p.round(), w, s.nodes[i].tall}
 	}
 }
 

@@ -32,10 +32,11 @@ type scene struct {
 	w, h   float64 // of the drawing without title and legend
 }
 
-// node is a box; all boxes of a scene have the same size.
+// node is a box; all boxes of a scene are of one width.
 type node struct {
 	plan *mesh.NodePlan
 	rows [][3]string // port, interface, own address of the cable
+	tall float64     // height that text and sockets need
 	rect
 }
 
@@ -77,15 +78,14 @@ func compose(p mesh.Plan) *scene {
 
 	// The size of the boxes decides where they stand, and where they stand decides
 	// how many sockets a side must hold: after few rounds nothing changes.
-	w, h := s.boxSize()
-	gapW, gapH := s.gaps()
+	w := s.measure()
 	for range 4 {
-		s.arrange(w, h, w+gapW, h+gapH)
-		needW, needH := s.placeSockets()
-		if needW <= w && needH <= h {
+		s.arrange(w)
+		wide, grown := s.placeSockets()
+		if wide <= w && !grown {
 			break
 		}
-		w, h = max(w, needW), max(h, needH)
+		w = max(w, wide)
 	}
 	s.lead()
 	s.crop()
@@ -147,26 +147,27 @@ func (s *scene) columns() [3]float64 {
 	return w
 }
 
-// boxSize returns the least size that holds the text of every node.
-func (s *scene) boxSize() (w, h float64) {
+// measure notes the height that the text of each node needs and returns the width that
+// is enough for all.
+func (s *scene) measure() (w float64) {
 	w = 120
-	for _, n := range s.nodes {
+	for i := range s.nodes {
+		n := &s.nodes[i]
+		n.tall = nameHeight + 2*padding
 		w = max(w, bold(n.plan.Name, nameSize), plain(n.plan.Machine, textSize))
-		lines := nameHeight
 		if n.plan.Machine != "" {
-			lines += lineHeight
+			n.tall += lineHeight
 		}
 		for _, a := range n.plan.Identity {
 			w = max(w, mono(a.String(), textSize))
-			lines += lineHeight
+			n.tall += lineHeight
 		}
 		if len(n.rows) > 0 {
-			lines += 10 + lineHeight*float64(len(n.rows))
+			n.tall += 10 + lineHeight*float64(len(n.rows))
 		}
-		h = max(h, lines)
 	}
 	c := s.columns()
-	return max(w, c[0]+c[1]+c[2]) + 2*padding, h + 2*padding
+	return max(w, c[0]+c[1]+c[2]) + 2*padding
 }
 
 // crop moves the drawing so that it begins at 0,0 and notes its size.

@@ -29,8 +29,8 @@ type wish struct {
 
 // placeSockets puts every port on the side of its box that looks towards the peer, in
 // the order of the directions, so that cables of one box do not cross at it. It
-// returns the size of box that the fullest sides need.
-func (s *scene) placeSockets() (needW, needH float64) {
+// returns the width that the fullest sides need, and whether a box must grow taller.
+func (s *scene) placeSockets() (wide float64, grown bool) {
 	width := s.socketWidth()
 	wishes := make([][4][]wish, len(s.nodes))
 	for i := range s.cables {
@@ -70,9 +70,9 @@ func (s *scene) placeSockets() (needW, needH float64) {
 			}
 			need := pitch*float64(len(ws)) + 12
 			if level {
-				needW = max(needW, need)
-			} else {
-				needH = max(needH, need)
+				wide = max(wide, need)
+			} else if need > n.tall {
+				s.nodes[i].tall, grown = need, true
 			}
 			for k, at := range apart(ws, pitch, room-12) {
 				c := n.c
@@ -89,7 +89,7 @@ func (s *scene) placeSockets() (needW, needH float64) {
 			}
 		}
 	}
-	return needW, needH
+	return wide, grown
 }
 
 // exit returns the side at which direction d leaves a box, and where on it.
