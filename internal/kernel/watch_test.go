@@ -33,7 +33,7 @@ func alone(t *testing.T) *Kernel {
 	}()
 	r := <-c
 	if errors.Is(r.err, unix.EPERM) {
-		t.Skip("needs root or user namespaces: ", r.err)
+		t.Skipf("needs root or user namespaces: %v", r.err)
 	}
 	if r.err != nil {
 		t.Fatal(r.err)
