@@ -2,8 +2,9 @@
 # Do not edit; change the cluster file and render again.
 #
 # In configuration.nix: imports = [ ./usb4mesh-02.nix ];
-{ lib, ... }:
+{ config, lib, ... }:
 let
+  ours = [ "30-umesh0" "50-tbt-01" "50-tbt-03" ];
   # Up to NixOS 24.05 a list entry wraps its settings: { addressConfig = { ... }; }.
   legacy = lib.versionOlder lib.trivial.release "24.11";
   wrap = name: settings: if legacy then { ${name} = settings; } else settings;
@@ -48,6 +49,12 @@ in
 
   systemd.network = {
     enable = true;
+
+    # The mesh does not make the machine online, and nobody waits for it.
+    wait-online = {
+      enable = lib.mkDefault (builtins.any (name: !(builtins.elem name ours)) (builtins.attrNames config.systemd.network.networks));
+      ignoredInterfaces = [ "umesh0" ];
+    };
 
     links."30-umesh0" = {
       matchConfig.OriginalName = "umesh0";

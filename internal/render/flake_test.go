@@ -38,7 +38,7 @@ func TestFlake(t *testing.T) {
 	}
 	needNix(t)
 	var got map[string]nixModule
-	nixEval(t, "builtins.mapAttrs (node: module: module { lib = "+releases[1].lib+"; }) ((import "+dir+"/flake.nix).outputs { self = { }; }).nixosModules", &got)
+	nixEval(t, "builtins.mapAttrs (node: module: let self = module "+nixArguments(releases[1].lib)+"; in self) ((import "+dir+"/flake.nix).outputs { self = { }; }).nixosModules", &got)
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("flake.nix offers something else (-rendered +flake):\n%s", d)
 	}

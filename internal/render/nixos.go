@@ -20,8 +20,8 @@ func writeNixOS(s system) []File {
 	name := "usb4mesh-" + s.node + ".nix"
 	w.line("#")
 	w.line("# In configuration.nix: imports = [ ./" + oneLine(name) + " ];")
-	w.line("{ lib, ... }:")
-	w.nixWrappers(s)
+	w.line("{ config, lib, ... }:")
+	w.nixLet(s)
 	w.block("{", "}", func() {
 		w.line("# Without the module neither end of a cable offers the network service to the other.")
 		w.line("boot.kernelModules = ", nixList([]string{s.module}), ";")
@@ -38,6 +38,7 @@ func writeNixOS(s system) []File {
 		w.line()
 		w.block("systemd.network = {", "};", func() {
 			w.line("enable = true;")
+			w.nixWaitOnline(s)
 			for _, u := range s.units {
 				w.nixUnit(u)
 			}
@@ -82,9 +83,15 @@ var nixSections = map[string]struct{ attribute, wrapper, function string }{
 // nixIntegers are the keys that NixOS wants as integers (assertInt).
 var nixIntegers = []string{"IPv6DuplicateAddressDetection", "Metric", "Priority", "Protocol", "Table"}
 
-// nixWrappers writes the let block, with the functions that the module uses.
-func (w *nixWriter) nixWrappers(s system) {
-	var functions []string
+// nixLet writes the let block: the names of our networks, and the functions that
+// wrap list entries, of those the ones that the module uses.
+func (w *nixWriter) nixLet(s system) {
+	var networks, functions []string
+	for _, u := range s.units {
+		if name, kind, _ := cutLast(u.name, "."); kind == "network" {
+			networks = append(networks, name)
+		}
+	}
 	for _, name := range []string{"Address", "Route", "RoutingPolicyRule"} {
 		used := slices.ContainsFunc(s.units, func(u unit) bool {
 			return slices.ContainsFunc(u.sections, func(c section) bool { return c.name == name })
@@ -94,15 +101,31 @@ func (w *nixWriter) nixWrappers(s system) {
 			functions = append(functions, fmt.Sprintf("%s = wrap %s;", n.function, nixString(n.wrapper)))
 		}
 	}
-	if functions == nil {
-		return
-	}
 	w.block("let", "in", func() {
+		w.line("ours = ", nixList(networks), ";")
+		if functions == nil {
+			return
+		}
 		w.line("# Up to NixOS 24.05 a list entry wraps its settings: { addressConfig = { ... }; }.")
 		w.line(`legacy = lib.versionOlder lib.trivial.release "24.11";`)
 		w.line("wrap = name: settings: if legacy then { ${name} = settings; } else settings;")
 		for _, f := range functions {
 			w.line(f)
+		}
+	})
+}
+
+// nixWaitOnline keeps the mesh out of what "online" means. Where networkd manages
+// nothing but the mesh, NixOS's wait-online would wait in vain, two minutes of each
+// boot; where it manages the uplink too and any interface will do (the default with
+// networking.useDHCP), the identity interface would be online before the uplink is.
+func (w *nixWriter) nixWaitOnline(s system) {
+	w.line()
+	w.line("# The mesh does not make the machine online, and nobody waits for it.")
+	w.block("wait-online = {", "};", func() {
+		w.line("enable = lib.mkDefault (builtins.any (name: !(builtins.elem name ours)) (builtins.attrNames config.systemd.network.networks));")
+		if s.identity {
+			w.line("ignoredInterfaces = ", nixList([]string{mesh.IdentityInterface}), ";")
 		}
 	})
 }

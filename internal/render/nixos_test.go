@@ -41,7 +41,11 @@ type nixModule struct {
 	} `json:"networking"`
 	Systemd struct {
 		Network struct {
-			Enable   bool                `json:"enable"`
+			Enable     bool `json:"enable"`
+			WaitOnline struct {
+				Enable            bool     `json:"enable"`
+				IgnoredInterfaces []string `json:"ignoredInterfaces"`
+			} `json:"wait-online"`
 			Links    map[string]nixEntry `json:"links"`
 			Netdevs  map[string]nixEntry `json:"netdevs"`
 			Networks map[string]nixEntry `json:"networks"`
@@ -66,8 +70,13 @@ var releases = []struct {
 	name, lib string
 	legacy    bool
 }{
-	{"23.11", `{ trivial.release = "23.11"; versionOlder = a: b: builtins.compareVersions b a == 1; }`, true},
-	{"25.05", `{ trivial.release = "25.05"; versionOlder = a: b: builtins.compareVersions b a == 1; }`, false},
+	{"23.11", nixLib("23.11"), true},
+	{"25.05", nixLib("25.05"), false},
+}
+
+// nixLib stands in for nixpkgs' lib, as far as our modules use it.
+func nixLib(release string) string {
+	return `{ trivial.release = "` + release + `"; versionOlder = a: b: builtins.compareVersions b a == 1; mkDefault = value: value; }`
 }
 
 // nixEval evaluates an expression and decodes what it gives.
@@ -102,12 +111,45 @@ func needNix(t *testing.T) {
 	}
 }
 
-// evalModule evaluates a rendered module in the style of a release.
-func evalModule(t testing.TB, f File, lib string) nixModule {
+// evalModule evaluates a rendered module in the style of a release. The networks
+// named are those that somebody else configures on the machine.
+func evalModule(t testing.TB, f File, lib string, others ...string) nixModule {
 	t.Helper()
 	var m nixModule
-	nixEval(t, "("+string(f.Data)+") { lib = "+lib+"; }", &m)
+	nixEval(t, "let module = ("+string(f.Data)+"); self = module "+nixArguments(lib, others...)+"; in self", &m)
 	return m
+}
+
+// nixArguments are a module's. The configuration it sees holds its own networks,
+// called self, and others.
+func nixArguments(lib string, others ...string) string {
+	set := ""
+	for _, name := range others {
+		set += nixString(name) + " = { }; "
+	}
+	return "{ lib = " + lib + "; config.systemd.network.networks = self.systemd.network.networks // { " + set + "}; }"
+}
+
+// TestNixOSWaitOnline: the boot waits for networkd only if that has more than the mesh.
+func TestNixOSWaitOnline(t *testing.T) {
+	needNix(t)
+	for _, tc := range []struct {
+		plan    mesh.Plan
+		others  []string
+		enable  bool
+		ignored []string
+	}{
+		{trianglePlan(), nil, false, []string{"umesh0"}},
+		{trianglePlan(), []string{"99-ethernet-default-dhcp"}, true, []string{"umesh0"}},
+		{seedPlan(), nil, false, nil},
+		{seedPlan(), []string{"40-eno1"}, true, nil},
+	} {
+		f := mustRender(t, tc.plan, "03", NixOS, Options{})[0]
+		got := evalModule(t, f, releases[1].lib, tc.others...).Systemd.Network.WaitOnline
+		if got.Enable != tc.enable || !slices.Equal(got.IgnoredInterfaces, tc.ignored) {
+			t.Errorf("%s with other networks %v: %+v", tc.plan.Mesh, tc.others, got)
+		}
+	}
 }
 
 func TestNixOSSeed(t *testing.T) {
