@@ -1,16 +1,16 @@
 package render
 
-import (
-	"strings"
-)
+import "strings"
 
 // nixString quotes s as a Nix string. Every dollar sign is escaped, since a
 // following brace would start an expression; a line end is written as \n, since
 // Nix reads a raw \r\n as \n. A NUL has no place in a Nix string, see badValue.
 // Nix manual, "String literals".
 func nixString(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(s) + `"`
+	return `"` + nixEscapes.Replace(s) + `"`
 }
+
+var nixEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "\n", `\n`, "\r", `\r`, "\t", `\t`)
 
 // nixList writes strings as a list on one line.
 func nixList(items []string) string {
