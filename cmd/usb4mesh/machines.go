@@ -69,6 +69,9 @@ func portsText(ports []catalog.Port) string {
 	var s []string
 	for _, p := range ports {
 		t := p.Name + " " + p.Path
+		if p.Socket != "" {
+			t += " (" + p.Socket + ")"
+		}
 		if p.Adapter != 0 {
 			t += fmt.Sprintf(" adapter %d", p.Adapter)
 		}
@@ -93,6 +96,7 @@ type (
 		Name    string `json:"name"`
 		Path    string `json:"path"`
 		Adapter int    `json:"adapter,omitempty"`
+		Socket  string `json:"socket,omitempty"`
 		Certain bool   `json:"certain"`
 	}
 )
@@ -102,7 +106,7 @@ func machinesToJSON(machines []catalog.Machine) []machineJSON {
 	for _, m := range machines {
 		mj := machineJSON{Key: m.Key, Name: m.Name, Controller: m.Controller, Note: m.Note, Sources: emptyNotNull(m.Sources)}
 		for _, p := range m.Ports {
-			mj.Ports = append(mj.Ports, machinePortJSON{p.Name, p.Path, p.Adapter, p.Certain})
+			mj.Ports = append(mj.Ports, machinePortJSON{p.Name, p.Path, p.Adapter, p.Socket, p.Certain})
 		}
 		out = append(out, mj)
 	}
