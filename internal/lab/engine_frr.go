@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -87,10 +88,18 @@ func (e *frrEngine) Start(ctx context.Context, nodes []*Node) error {
 	return errors.Join(errs...)
 }
 
-// withoutRoutes leaves the node its links, addresses and sysctls.
+// withoutRoutes leaves the node its links, addresses and sysctls. Reverse path
+// filtering goes: a routing protocol's first packet comes from a node to which no
+// route leads yet, and even the loose filter (2) drops that.
 func withoutRoutes(n *Node) {
 	p := *n.Plan
 	p.Routes, p.Rules = nil, nil
+	p.Sysctls = slices.Clone(p.Sysctls)
+	for i, s := range p.Sysctls {
+		if strings.HasSuffix(s.Path, "/rp_filter") {
+			p.Sysctls[i].Value = "0"
+		}
+	}
 	n.Plan = &p
 }
 
@@ -103,21 +112,34 @@ func (e *frrEngine) startNode(ctx context.Context, n *Node) error {
 	if err := n.Do(func() error { return frrFiles(text) }); err != nil {
 		return fmt.Errorf("node %s: %w", n.Name, err)
 	}
-	for _, d := range e.profile.daemons() {
+	if err := e.startDaemons(ctx, n); err != nil {
+		return fmt.Errorf("node %s: FRR: %w\n%s", n.Name, err, frrLog(n))
+	}
+	return nil
+}
+
+// startDaemons starts zebra, then the others, then configures all. A daemon that
+// does not find zebra tries again only after ten seconds.
+func (e *frrEngine) startDaemons(ctx context.Context, n *Node) error {
+	daemons := e.profile.daemons()
+	for i, d := range daemons {
 		if err := e.startDaemon(n, d); err != nil {
 			return err
 		}
+		if i == 0 {
+			if err := n.Do(func() error { return waitForFiles(ctx, "zserv.api") }); err != nil {
+				return err
+			}
+		}
 	}
-	err = n.Do(func() error { return waitForDaemons(ctx, e.profile.daemons()) })
-	if err == nil {
-		err = loadConfig(ctx, n)
+	sockets := make([]string, len(daemons))
+	for i, d := range daemons {
+		sockets[i] = d + ".vty"
 	}
-	if err != nil {
-		var said string
-		_ = n.Do(func() error { said = frrLog(); return nil }) // a missing log is no news
-		return fmt.Errorf("node %s: FRR: %w\n%s", n.Name, err, said)
+	if err := n.Do(func() error { return waitForFiles(ctx, sockets...) }); err != nil {
+		return err
 	}
-	return nil
+	return loadConfig(ctx, n)
 }
 
 // frrFiles makes the folder of the daemons in the node's own /run.
@@ -176,15 +198,15 @@ func (e *frrEngine) startDaemon(n *Node, name string) error {
 	return nil
 }
 
-// waitForDaemons waits until every daemon takes commands.
-func waitForDaemons(ctx context.Context, daemons []string) error {
-	for _, d := range daemons {
+// waitForFiles waits until the daemons have made their sockets.
+func waitForFiles(ctx context.Context, names ...string) error {
+	for _, name := range names {
 		err := poll(ctx, 5*time.Millisecond, frrStart, func() error {
-			_, err := os.Stat(filepath.Join(frrRun, d+".vty"))
+			_, err := os.Stat(filepath.Join(frrRun, name))
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("%s does not start: %w", d, err)
+			return err
 		}
 	}
 	return nil
@@ -204,13 +226,17 @@ func loadConfig(ctx context.Context, n *Node) error {
 	return fmt.Errorf("load configuration: %w: %s", err, said)
 }
 
-// frrLog returns the end of what the node's daemons logged.
-func frrLog() string {
-	b, err := os.ReadFile(frrRun + "/log")
+// frrLog returns the end of what the node's daemons logged, "" for nothing.
+func frrLog(n *Node) string {
+	var log []byte
+	err := n.Do(func() (err error) {
+		log, err = os.ReadFile(frrRun + "/log")
+		return err
+	})
 	if err != nil {
 		return ""
 	}
-	return string(b[max(0, len(b)-4<<10):])
+	return string(log[max(0, len(log)-4<<10):])
 }
 
 // Settled reports a daemon that has died, and what is missing of links and addresses.
