@@ -44,6 +44,7 @@ type observed struct {
 	WaitOnline string // of systemd-networkd-wait-online: "" if it was content
 	Plugged    kernelState
 	Replugged  kernelState // after each port went away and came back
+	Recovered  kernelState // after each port lost its carrier and got it back
 	Aliases    map[string]string
 	Renamed    map[string]ipLink // what udev made of thunderbolt0, thunderbolt1, ...
 }
@@ -187,6 +188,28 @@ func observe(o *observed) error {
 	if o.Replugged, err = readKernel(j.Files); err != nil {
 		return err
 	}
+	for _, port := range j.Ports {
+		before := addressCount(port)
+		for _, step := range []struct {
+			state string
+			count int
+		}{{"down", 0}, {"up", before}} {
+			if _, err := run("ip", "link", "set", "dev", farEnd(port), step.state); err != nil {
+				return err
+			}
+			for end := time.Now().Add(5 * time.Second); addressCount(port) != step.count; time.Sleep(10 * time.Millisecond) {
+				if time.Now().After(end) {
+					return fmt.Errorf("%s has %d addresses 5 s after its far end went %s, want %d", port, addressCount(port), step.state, step.count)
+				}
+			}
+		}
+		if err := waitConfigured(all, 15*time.Second); err != nil {
+			return err
+		}
+	}
+	if o.Recovered, err = readKernel(j.Files); err != nil {
+		return err
+	}
 
 	// systemd 252 really applies what it tests, which is as well here.
 	o.Aliases = map[string]string{}
@@ -207,7 +230,7 @@ func observe(o *observed) error {
 // plug makes a port appear, with a cable whose far end nobody configures, and
 // runs what 99-systemd.rules runs then.
 func (o *observed) plug(port string) error {
-	far := "x" + strings.TrimPrefix(port, "tbt")
+	far := farEnd(port)
 	if _, err := run("ip", "link", "add", "dev", port, "type", "veth", "peer", "name", far); err != nil {
 		return err
 	}
@@ -217,6 +240,22 @@ func (o *observed) plug(port string) error {
 	}
 	_, err = run("ip", "link", "set", "dev", far, "up")
 	return err
+}
+
+// farEnd is the other end of the cable in a port.
+func farEnd(port string) string { return "x" + strings.TrimPrefix(port, "tbt") }
+
+// addressCount counts the IPv4 addresses of an interface, -1 if that fails.
+func addressCount(port string) int {
+	var links []ipLink
+	if err := ipJSON(&links, "-4", "address", "show", "dev", port); err != nil {
+		return -1
+	}
+	n := 0
+	for _, l := range links {
+		n += len(l.Addresses)
+	}
+	return n
 }
 
 func run(args ...string) (string, error) {

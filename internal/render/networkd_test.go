@@ -66,11 +66,13 @@ func runNetworkd(t *testing.T, p mesh.Plan, node string) {
 		}
 	}
 	want := wantKernel(p, n)
-	if d := gocmp.Diff(want, ours(t, o.Plugged), comparable); d != "" {
-		t.Errorf("after plugging (-plan +kernel):\n%s", d)
-	}
-	if d := gocmp.Diff(want, ours(t, o.Replugged), comparable); d != "" {
-		t.Errorf("after replugging (-plan +kernel):\n%s", d)
+	for _, then := range []struct {
+		what string
+		kernelState
+	}{{"plugging", o.Plugged}, {"replugging", o.Replugged}, {"losing carrier", o.Recovered}} {
+		if d := gocmp.Diff(want, ours(t, then.kernelState), comparable); d != "" {
+			t.Errorf("after %s (-plan +kernel):\n%s", then.what, d)
+		}
 	}
 	if j.Identity {
 		if o.WaitOnline != "" {
