@@ -23,8 +23,13 @@ exit code. Signals are passed on. A shell works, without job control.`,
   usb4mesh lab exec 02 -- iperf3 --server`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			// Ctrl-C is the command's business, not ours: it comes as a signal
-			// to pass on, so the context that it cancels is not used.
+			node, argv := args[0], args[1:]
+			if argv[0] == "--" { // optional: what follows the node is the command's
+				argv = argv[1:]
+			}
+			if len(argv) == 0 {
+				return usageError("say what to run: lab exec %s -- COMMAND", node)
+			}
 			ctx := cmd.Context()
 			l, err := lab.Attach(ctx, mesh)
 			if err != nil {
@@ -38,9 +43,15 @@ exit code. Signals are passed on. A shell works, without job control.`,
 			if err != nil {
 				dir = "/"
 			}
-			code, err := l.Exec(context.WithoutCancel(ctx), lab.Command{Node: args[0], Argv: args[1:], Env: os.Environ(), Dir: dir}, [3]*os.File{
-				standardFile(cmd.InOrStdin(), os.Stdin), standardFile(cmd.OutOrStdout(), os.Stdout), standardFile(cmd.ErrOrStderr(), os.Stderr),
-			}, signals)
+			// Ctrl-C is the command's business: it is passed on as a signal, and
+			// the context that it cancels is not used.
+			code, err := l.Exec(context.WithoutCancel(ctx),
+				lab.Command{Node: node, Argv: argv, Env: os.Environ(), Dir: dir},
+				[3]*os.File{
+					standardFile(cmd.InOrStdin(), os.Stdin),
+					standardFile(cmd.OutOrStdout(), os.Stdout),
+					standardFile(cmd.ErrOrStderr(), os.Stderr),
+				}, signals)
 			if err == nil && code != 0 {
 				return &exitError{code: code}
 			}

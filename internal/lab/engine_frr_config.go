@@ -257,6 +257,7 @@ func (c *frrWriter) bgp() {
 		"bgp bestpath as-path multipath-relax",
 		"no bgp network import-check",
 		c.tuned("timers bgp 1 3"),
+		c.tuned("coalesce-time 20"), // ms from a peer's coming up to the first announcement; else over a second
 		"neighbor " + frrTag + " peer-group",
 		"neighbor " + frrTag + " remote-as external",
 		c.tuned("neighbor %s timers connect 1", frrTag),

@@ -123,11 +123,12 @@ func (k *keeperServer) serveControl() error {
 
 // serveListener takes connections from the listening socket until told to end.
 func (k *keeperServer) serveListener() error {
-	l, err := net.FileListener(os.NewFile(controlFD, "listener"))
+	socket := os.NewFile(controlFD, "listener")
+	l, err := net.FileListener(socket)
+	socket.Close()
 	if err != nil {
 		return fmt.Errorf("listening socket: %w", err)
 	}
-	unix.Close(controlFD)
 	go func() {
 		<-k.down
 		l.Close()

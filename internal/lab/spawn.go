@@ -61,7 +61,8 @@ func startKeeper(mode keeperMode, files []*os.File) (*keeper, error) {
 		k.cmd.Stderr = k.log
 		k.cmd.WaitDelay = time.Second
 	} else {
-		k.cmd.Stderr = files[len(files)-1]
+		last := len(files) - 1
+		k.cmd.Stderr, files = files[last], files[:last]
 	}
 	k.cmd.ExtraFiles = files
 	if err := k.cmd.Start(); err != nil {
