@@ -28,6 +28,7 @@ playing with it: lab status, lab exec, lab unplug, lab plug, and lab down to end
 	}
 	cmd.AddCommand(
 		newLabRunCommand(),
+		newLabCompareCommand(),
 		newLabUpCommand(),
 		newLabStatusCommand(),
 		newLabExecCommand(),

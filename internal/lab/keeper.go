@@ -258,6 +258,8 @@ func (k *keeperServer) handle(ctx context.Context, s *session, req request) (any
 		return decode(req, func(a rateArgs) (any, error) { return w.rate(ctx, a) })
 	case opBare:
 		return decode(req, func(a bareArgs) (any, error) { return w.bare(ctx, a) })
+	case opUsage, opDetours, opDisturb:
+		return w.compareOp(ctx, s, req.Op)
 	case opExec:
 		return decode(req, func(a execArgs) (any, error) { return w.exec(ctx, s, a) })
 	}
