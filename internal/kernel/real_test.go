@@ -77,6 +77,8 @@ func TestSnapshotReadsForeignRoutes(t *testing.T) {
 		{Dst: cidr(t, "fd99::/64"), Protocol: 4, Priority: 8, MultiPath: []*netlink.NexthopInfo{hop("tbt-b", "fd01::1"), hop("tbt-c", "fd01::2")}},
 		{Dst: cidr(t, "198.51.100.0/24"), Protocol: 4, Type: unix.RTN_BLACKHOLE, Table: 70000},
 		{Dst: cidr(t, "203.0.113.0/24"), Protocol: 4, LinkIndex: index["tbt-b"], Flags: int(netlink.FLAG_ONLINK), Via: &netlink.Via{AddrFamily: unix.AF_INET6, Addr: net.ParseIP("fd01::3")}},
+		{Dst: cidr(t, "fd98::1/128"), Protocol: 4, Priority: 10, LinkIndex: index["tbt-b"]},
+		{Dst: cidr(t, "fd98::1/128"), Protocol: 4, Priority: 10, LinkIndex: index["tbt-b"], Gw: net.ParseIP("fd98::1"), Table: 7501},
 	} {
 		if err := n.nearNet.RouteAdd(r); err != nil {
 			t.Fatalf("%v: %v", r, err)
@@ -91,8 +93,11 @@ func TestSnapshotReadsForeignRoutes(t *testing.T) {
 	}
 	hole := route("198.51.100.0/24", "", "", 0)
 	hole.Table = 70000
+	itself := route("fd98::1/128", "tbt-b", "", 10)
+	itself.Table = 7501
 	have := n.state(t).Routes
 	for _, w := range []mesh.Route{
+		itself,
 		route("192.0.2.0/24", "tbt-b", "10.0.0.1", 7), route("192.0.2.0/24", "tbt-c", "10.0.0.2", 7),
 		route("fd99::/64", "tbt-b", "fd01::1", 8), route("fd99::/64", "tbt-c", "fd01::2", 8),
 		route("203.0.113.0/24", "tbt-b", "fd01::3", 0), hole,

@@ -201,6 +201,11 @@ func (k *Kernel) routes(names map[uint32]string) ([]mesh.Route, error) {
 				return nil, errUnsettled
 			}
 			route.Interface, route.Via = name, h.via
+			if h.via == destination {
+				// "X via X" says the same as X directly. Rendered files write it so
+				// for IPv6, where systemd-networkd wants to see a gateway covered.
+				route.Via = netip.Addr{}
+			}
 			out = append(out, route)
 		}
 	}
