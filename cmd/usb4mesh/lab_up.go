@@ -19,7 +19,7 @@ func newLabUpCommand() *cobra.Command {
 		Long: `up builds the mesh of a cluster file in namespaces, configures all nodes and leaves them
 running. There can be one lab for each mesh name.`,
 		Example: `  usb4mesh lab up examples/seed-identity/mesh.yaml
-  usb4mesh lab exec 01 -- ping -c 1 10.7.1.2`,
+  usb4mesh lab exec 01 -- ip route get 10.7.1.2`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeFile,
 		RunE: func(cmd *cobra.Command, args []string) error {

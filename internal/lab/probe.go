@@ -133,8 +133,11 @@ func (w *world) probe(ctx context.Context, s *session, a probeArgs) (Probes, err
 		pairs[i] = f.Pair
 	}
 	paths, err := w.pathsOf(pairs)
-	if err != nil || len(a.Flows) == 0 {
-		return Probes{}, errors.Join(err)
+	if err != nil {
+		return Probes{}, err
+	}
+	if len(a.Flows) == 0 {
+		paths = nil // pathsOf took it for all
 	}
 	ends, err := w.endpoints(paths)
 	if err != nil {

@@ -136,6 +136,9 @@ func (c *CutResult) group(spacing time.Duration) {
 
 // judge fills in Problems, Notes and OK.
 func (r *Report) judge() {
+	if len(r.Pairs) == 0 && r.Nodes > 1 {
+		r.problem("no two nodes have addresses for each other: give the cluster file identity pools")
+	}
 	for _, p := range r.Pairs {
 		if !p.Reachable && p.Hops > 0 {
 			r.problem("%s does not reach %s over %s: %s", p.From, p.To, p.Family, p.Why)

@@ -120,6 +120,9 @@ func (r *Report) writeCuts(b *strings.Builder) {
 		if c.HeldBack {
 			how += fmt.Sprintf(", held back %.0f ms", *c.NoticedMillis)
 		}
+		if c.LoadGbps != nil {
+			how += fmt.Sprintf(", under %.1f Gbit/s", *c.LoadGbps)
+		}
 		fmt.Fprintf(t, "  %s\t%s %s\t%s\t%d\t%d\t%.0f ms\t%s\t%s\n",
 			c.Cable, c.Ends[0], c.Ends[1], how, c.Probes, c.Lost, c.LongestGap, worst, restored)
 	}
@@ -174,7 +177,11 @@ func (r *Report) verdict(colour bool) string {
 				worst = max(worst, c.Worst.Lost)
 			}
 		}
-		what += fmt.Sprintf(", no pair lost more than %s in a cut, all planned paths came back", count(worst, "probe"))
+		lost := "no pair lost a probe"
+		if worst > 0 {
+			lost = "no pair lost more than " + count(worst, "probe")
+		}
+		what += ", " + lost + " in a cut, all planned paths came back"
 	}
 	return paint("1;32", "OK") + fmt.Sprintf(": %s (%.0f s).\n", what, r.Seconds)
 }

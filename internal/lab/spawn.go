@@ -49,6 +49,7 @@ func startKeeper(mode keeperMode, files []*os.File) (*keeper, error) {
 	k := &keeper{log: &tail{limit: 16 << 10}, done: make(chan struct{})}
 	k.cmd = exec.Command("/proc/self/exe", KeeperArgs()...)
 	k.cmd.Args[0] = os.Args[0] // what ps shows
+	k.cmd.Dir = "/"            // a lab that stays must not hold a mount
 	k.cmd.Env = append(os.Environ(), modeVariable+"="+string(mode))
 	k.cmd.SysProcAttr = keeperAttributes()
 	if mode == attached {
