@@ -51,6 +51,9 @@ than 5 probes, or if paths did not come back. Silent cuts are reported and not j
 			if err != nil {
 				return err
 			}
+			if err := o.Check(&p); err != nil {
+				return usageError("%w", err)
+			}
 			ctx := cmd.Context()
 			talk := newProgress(cmd.ErrOrStderr())
 			defer talk.end()
@@ -66,6 +69,9 @@ than 5 probes, or if paths did not come back. Silent cuts are reported and not j
 			}
 			report, err := lab.Run(ctx, l, o)
 			talk.end()
+			if keep {
+				fmt.Fprintf(cmd.ErrOrStderr(), "The lab of mesh %s keeps running; end it with: usb4mesh lab down %s\n", p.Mesh, p.Mesh)
+			}
 			if closed := l.Close(); err == nil {
 				err = closed
 			}
@@ -76,9 +82,6 @@ than 5 probes, or if paths did not come back. Silent cuts are reported and not j
 				err = writeJSON(cmd.OutOrStdout(), report)
 			} else {
 				err = report.WriteText(cmd.OutOrStdout(), colour(cmd.OutOrStdout()))
-			}
-			if keep {
-				fmt.Fprintf(cmd.ErrOrStderr(), "The lab of mesh %s keeps running; end it with: usb4mesh lab down\n", p.Mesh)
 			}
 			if err == nil && !report.OK {
 				return &exitError{code: exitProblems}

@@ -56,6 +56,10 @@ const (
 
 // checker holds the state of one check.
 type checker struct {
+	// ownPaths says that the engine picks one of several shortest paths by
+	// itself: the number of hops must be the planned one, the interface need not.
+	ownPaths bool
+
 	paths []Path
 	args  checkArgs
 	ends  map[endpointKey]*endpoint
@@ -75,6 +79,7 @@ func (w *world) check(ctx context.Context, a checkArgs) ([]Checked, error) {
 		return nil, err
 	}
 	k := &checker{paths: paths, args: a, ends: ends, sent: make([]time.Time, len(paths)), arrived: make([]time.Duration, len(paths))}
+	_, k.ownPaths = w.engine.(*frrEngine)
 	var readers sync.WaitGroup
 	for _, e := range ends {
 		readers.Go(func() { k.read(e) })
@@ -130,7 +135,7 @@ func (k *checker) run(ctx context.Context) ([]string, error) {
 		good := true
 		for i := range k.paths {
 			switch has := k.has(i); {
-			case has && k.args.Planned:
+			case has && k.args.Planned && !k.ownPaths:
 				why[i] = k.lookup(i)
 			case has:
 				why[i] = ""

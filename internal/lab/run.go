@@ -37,8 +37,9 @@ const (
 	// reachLimit bounds the wait for all pairs after the nodes are configured.
 	// Routing daemons take tens of seconds.
 	reachLimit = 60 * time.Second
-	// restoreLimit bounds the wait for planned paths after a plug.
-	restoreLimit = 15 * time.Second
+	// restoreLimit bounds the wait for planned paths after a plug. The slowest
+	// engine, OpenFabric with its default timers, takes 30 s.
+	restoreLimit = 40 * time.Second
 
 	beforeCut = 300 * time.Millisecond // probes before the cut: a control
 	duringCut = time.Second
@@ -70,7 +71,7 @@ func Run(ctx context.Context, l *Lab, o RunOptions) (Report, error) {
 	if r.o.Duration <= 0 {
 		r.o.Duration = time.Second
 	}
-	cables, err := r.cables()
+	cables, err := o.cables(&l.Plan)
 	if err != nil {
 		return Report{}, err
 	}
@@ -107,24 +108,31 @@ func (r *runner) progress(stage string, done, total int) {
 	}
 }
 
+// Check returns what is wrong with the options for a plan, so that it can be said
+// before a lab is built.
+func (o RunOptions) Check(plan *mesh.Plan) error {
+	_, err := o.cables(plan)
+	return err
+}
+
 // cables returns the cables to cut.
-func (r *runner) cables() ([]mesh.CablePlan, error) {
-	for _, how := range r.o.How {
+func (o RunOptions) cables(plan *mesh.Plan) ([]mesh.CablePlan, error) {
+	for _, how := range o.How {
 		if !slices.Contains(Kinds(), how) {
 			return nil, fmt.Errorf("no kind of cut is called %q: use delete, carrier or silent", how)
 		}
 	}
-	if len(r.o.Cables) == 0 {
-		return r.l.Plan.Cables, nil
+	if len(o.Cables) == 0 {
+		return plan.Cables, nil
 	}
 	var out []mesh.CablePlan
-	for _, name := range r.o.Cables {
-		i := slices.IndexFunc(r.l.Plan.Cables, func(c mesh.CablePlan) bool { return c.Name == name })
+	for _, name := range o.Cables {
+		i := slices.IndexFunc(plan.Cables, func(c mesh.CablePlan) bool { return c.Name == name })
 		if i < 0 {
 			return nil, fmt.Errorf("no cable is called %q; there are %s", name,
-				names(r.l.Plan.Cables, func(c mesh.CablePlan) string { return c.Name }))
+				names(plan.Cables, func(c mesh.CablePlan) string { return c.Name }))
 		}
-		out = append(out, r.l.Plan.Cables[i])
+		out = append(out, plan.Cables[i])
 	}
 	return out, nil
 }
