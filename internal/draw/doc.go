@@ -7,4 +7,6 @@
 // The SVG is laid out in four steps, one per file: arrange finds a place for each node,
 // sockets decides where on the edge of its box a port sits, curves leads the
 // cables and puts their badges where nothing else is, svg writes it all down.
+//
+// Failover is a picture of measured times beside it, with the same colours.
 package draw
