@@ -162,7 +162,22 @@ func ownStore(t *testing.T) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	t.Setenv("XDG_RUNTIME_DIR", dir)
-	return filepath.Join(dir, "usb4mesh")
+	store := filepath.Join(dir, "usb4mesh")
+	t.Cleanup(func() { killKeepers(store) }) // of a test that failed half-way
+	return store
+}
+
+// killKeepers kills what the records of a store prove to be its keepers.
+func killKeepers(store string) {
+	records, err := filepath.Glob(filepath.Join(store, "lab-*.json"))
+	if err != nil {
+		return
+	}
+	for _, name := range records {
+		if r, err := (files{record: name}).readRecord(); err == nil && r.alive() {
+			_ = syscall.Kill(r.Pid, syscall.SIGKILL)
+		}
+	}
 }
 
 func TestUpAndDown(t *testing.T) {
