@@ -261,7 +261,7 @@ func TestKilledKeeper(t *testing.T) {
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("left in %s: %v, %v", dir, left, err)
 	}
-	if l, err = Up(ctx, p, Options{}); err != nil {
+	if _, err := Up(ctx, p, Options{}); err != nil {
 		t.Fatalf("a new lab after that: %v", err)
 	}
 	if _, err := Down(ctx, p.Mesh); err != nil {

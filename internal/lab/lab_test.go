@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"os"
 	"slices"
@@ -300,7 +301,7 @@ func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	begin := time.Now()
-	if _, err := l.Throughput(ctx, Pair{"01", "02", IPv4}, 20*time.Second, Stream); err != context.DeadlineExceeded {
+	if _, err := l.Throughput(ctx, Pair{"01", "02", IPv4}, 20*time.Second, Stream); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
 	}
 	if d := time.Since(begin); d > 2*time.Second {

@@ -159,10 +159,11 @@ func stream(ctx context.Context, from, to *Node, p Path, d time.Duration) (float
 		}
 		defer c.Close()
 		buf := make([]byte, 1<<20)
-		n, err := c.Read(buf)
+		_, err = c.Read(buf)
 		begin := time.Now()
 		var bytes int64
 		for err == nil {
+			var n int
 			n, err = c.Read(buf)
 			bytes += int64(n)
 		}
