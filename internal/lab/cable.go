@@ -139,6 +139,22 @@ func (c *cable) connect(index int) error {
 	return nil
 }
 
+// inUse returns nil if the kernel uses both ends of a plugged cable.
+func (c *cable) inUse() error {
+	for end := range c.nodes {
+		err := c.onLink(end, func(_ *netlink.Handle, l netlink.Link) error {
+			if state := l.Attrs().OperState; state != netlink.OperUp {
+				return fmt.Errorf("%s on node %s is %s, not up", c.links[end].Interface, c.nodes[end].Name, state)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // onLink does something to the interface at one end.
 func (c *cable) onLink(end int, do func(*netlink.Handle, netlink.Link) error) error {
 	h := c.nodes[end].handle

@@ -75,8 +75,20 @@ func (w *world) build(ctx context.Context, engine string) (err error) {
 	if err := w.engine.Start(ctx, w.nodes); err != nil {
 		return fmt.Errorf("engine %s: %w", engine, err)
 	}
-	return nil
+	// The kernel takes a moment to act on the carrier of new interfaces.
+	return poll(ctx, time.Millisecond, carrierLimit, func() error {
+		for _, c := range w.cables {
+			if err := c.inUse(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
+
+// carrierLimit bounds the wait for carrier on all cables of a new lab; linkwatch
+// may take a second (see linkwatchPause).
+const carrierLimit = 5 * time.Second
 
 func (w *world) nextIndex() int { w.index++; return w.index }
 
