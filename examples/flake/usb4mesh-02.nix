@@ -29,6 +29,8 @@ in
     "-net/ipv6/conf/tbt-01/accept_ra" = "0";
     "-net/ipv6/conf/tbt-01/accept_dad" = "0";
     "-net/ipv6/conf/tbt-01/dad_transmits" = "0";
+    "net/ipv4/neigh/tbt-01/retrans_time_ms" = "20";
+    "net/ipv6/neigh/tbt-01/retrans_time_ms" = "20";
     "-net/ipv4/conf/tbt-03/forwarding" = "1";
     "-net/ipv4/conf/tbt-03/accept_local" = "1";
     "-net/ipv4/conf/tbt-03/rp_filter" = "2";
@@ -39,6 +41,8 @@ in
     "-net/ipv6/conf/tbt-03/accept_ra" = "0";
     "-net/ipv6/conf/tbt-03/accept_dad" = "0";
     "-net/ipv6/conf/tbt-03/dad_transmits" = "0";
+    "net/ipv4/neigh/tbt-03/retrans_time_ms" = "20";
+    "net/ipv6/neigh/tbt-03/retrans_time_ms" = "20";
   };
 
   networking.dhcpcd.denyInterfaces = [ "tbt-01" "tbt-03" "umesh0" ];

@@ -36,6 +36,9 @@ func (k *Kernel) sysctls(links []mesh.Link) []mesh.Sysctl {
 		for _, key := range ipv6Keys {
 			paths["net/ipv6/conf/"+name+"/"+key] = true
 		}
+		for _, family := range []string{"ipv4", "ipv6"} {
+			paths["net/"+family+"/neigh/"+name+"/retrans_time_ms"] = true
+		}
 	}
 	var out []mesh.Sysctl
 	for _, p := range slices.Sorted(maps.Keys(paths)) {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 
@@ -17,10 +20,11 @@ type doors struct {
 	nodes []*Node
 	door  map[*Node]*kernel.Kernel
 	dummy bool // the kernel has dummy interfaces
+	neigh bool // the kernel lets us set how neighbours are asked for
 }
 
 func openDoors(nodes []*Node) (*doors, error) {
-	d := &doors{nodes: nodes, door: map[*Node]*kernel.Kernel{}, dummy: hasDummy(nodes[0])}
+	d := &doors{nodes: nodes, door: map[*Node]*kernel.Kernel{}, dummy: hasDummy(nodes[0]), neigh: hasNeigh(nodes[0])}
 	for _, n := range nodes {
 		k, err := kernel.OpenNamespace(n.NetNS())
 		if err != nil {
@@ -55,6 +59,9 @@ func (d *doors) want(n *Node) mesh.State {
 			want.Links[i].Kind = d.identityKind()
 		}
 	}
+	if !d.neigh {
+		want.Sysctls = slices.DeleteFunc(slices.Clone(want.Sysctls), isNeigh)
+	}
 	return want
 }
 
@@ -79,12 +86,16 @@ func (d *doors) settled(ctx context.Context) error {
 	return nil
 }
 
-// standIn says what stands for umesh0, if something does.
+// standIns says what of the plan this kernel can't do, and what stands for it.
 func (d *doors) standIns() []string {
-	if d.dummy {
-		return nil
+	var s []string
+	if !d.dummy {
+		s = append(s, noDummy)
 	}
-	return []string{noDummy}
+	if !d.neigh {
+		s = append(s, noNeigh)
+	}
+	return s
 }
 
 const noDummy = "a bridge without ports stands for the dummy interface " + mesh.IdentityInterface + ": this kernel has no dummy"
@@ -96,4 +107,21 @@ func hasDummy(n *Node) bool {
 		return false
 	}
 	return n.handle.LinkDel(d) == nil
+}
+
+const noNeigh = "neighbours are asked for once a second as the kernel does by itself, because it hides that setting from ordinary users: a plug may lose packets for a second"
+
+// isNeigh reports whether a setting is about neighbours.
+func isNeigh(s mesh.Sysctl) bool {
+	return strings.HasPrefix(s.Path, "net/ipv4/neigh/") || strings.HasPrefix(s.Path, "net/ipv6/neigh/")
+}
+
+// hasNeigh reports whether neighbour settings can be seen: older kernels leave
+// them out in the namespaces of ordinary users (net/core/neighbour.c,
+// neigh_sysctl_register).
+func hasNeigh(n *Node) bool {
+	return n.Do(func() error {
+		_, err := os.Stat("/proc/sys/net/ipv4/neigh/lo/retrans_time_ms")
+		return err
+	}) == nil
 }

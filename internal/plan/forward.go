@@ -130,6 +130,9 @@ func (p *planner) route(i, d, family, cable int, linkOf map[int]int, metric int,
 //     ip6_forward); IPv4 is switched per port, so the LAN port stays closed.
 //   - accept_dad, dad_transmits: no duplicate can be on a cable of two ends, and
 //     detection holds an address back for a second at each replug.
+//   - retrans_time_ms: when a cable is plugged, the two ends come up at different
+//     moments and the first question for the neighbour may go unheard; the kernel
+//     would ask again a second later. A cable's round trip is far below 1 ms.
 func sysctls(links []mesh.LinkPlan) []mesh.Sysctl {
 	s := []mesh.Sysctl{
 		{Path: "net/ipv4/conf/all/send_redirects", Value: "0"},
@@ -137,21 +140,23 @@ func sysctls(links []mesh.LinkPlan) []mesh.Sysctl {
 	}
 	for _, l := range links {
 		for _, c := range portSysctls {
-			s = append(s, mesh.Sysctl{Path: "net/" + c.family + "/conf/" + l.Interface + "/" + c.key, Value: c.value})
+			s = append(s, mesh.Sysctl{Path: "net/" + c.table + "/" + l.Interface + "/" + c.key, Value: c.value})
 		}
 	}
 	return s
 }
 
-var portSysctls = []struct{ family, key, value string }{
-	{"ipv4", "forwarding", "1"},
-	{"ipv4", "accept_local", "1"},
-	{"ipv4", "rp_filter", "2"},
-	{"ipv4", "ignore_routes_with_linkdown", "1"},
-	{"ipv4", "send_redirects", "0"},
-	{"ipv4", "accept_redirects", "0"},
-	{"ipv6", "ignore_routes_with_linkdown", "1"},
-	{"ipv6", "accept_ra", "0"},
-	{"ipv6", "accept_dad", "0"},
-	{"ipv6", "dad_transmits", "0"},
+var portSysctls = []struct{ table, key, value string }{
+	{"ipv4/conf", "forwarding", "1"},
+	{"ipv4/conf", "accept_local", "1"},
+	{"ipv4/conf", "rp_filter", "2"},
+	{"ipv4/conf", "ignore_routes_with_linkdown", "1"},
+	{"ipv4/conf", "send_redirects", "0"},
+	{"ipv4/conf", "accept_redirects", "0"},
+	{"ipv6/conf", "ignore_routes_with_linkdown", "1"},
+	{"ipv6/conf", "accept_ra", "0"},
+	{"ipv6/conf", "accept_dad", "0"},
+	{"ipv6/conf", "dad_transmits", "0"},
+	{"ipv4/neigh", "retrans_time_ms", "20"},
+	{"ipv6/neigh", "retrans_time_ms", "20"},
 }

@@ -115,6 +115,8 @@ var defaults = map[string]string{
 	"ipv6/conf/%s/dad_transmits":               "1",
 	"ipv6/conf/%s/forwarding":                  "0",
 	"ipv6/conf/%s/ignore_routes_with_linkdown": "0",
+	"ipv4/neigh/%s/retrans_time_ms":            "1000",
+	"ipv6/neigh/%s/retrans_time_ms":            "1000",
 }
 
 func (f *Fake) makeSysctls(name string) {
