@@ -215,8 +215,8 @@ func TestCarrierCutAtBothEnds(t *testing.T) {
 	if len(ends) != 2 {
 		t.Errorf("cut at %v, want both ends", ends)
 	}
-	if last := r.Cuts[len(r.Cuts)-1]; !last.Provoked {
-		t.Errorf("the last cut is %+v, want one that the kernel was made to hold back", last)
+	if last := r.HeldBack[len(r.HeldBack)-1]; !last.Provoked {
+		t.Errorf("the last cut apart is %+v, want one that the kernel was made to hold back", last)
 	}
 }
 

@@ -226,6 +226,8 @@ func TestReportText(t *testing.T) {
 		Cuts: []CutResult{
 			{Cable: "1", Ends: [2]string{"01:left", "02:right"}, How: Delete, End: "01:left", Probes: 12000, Restored: true, RestoredMillis: 68,
 				Spacing: []SpacingGroup{{1, 12}}},
+		},
+		HeldBack: []CutResult{
 			{Cable: "2", Ends: [2]string{"02:left", "03:right"}, How: Carrier, End: "03:right", Probes: 12000, Lost: 690, LongestGap: 345, HeldBack: true,
 				NoticedMillis: &noticed, Worst: &PairLoss{Pair{"02", "03", IPv4}, 345, 345}, Restored: true, RestoredMillis: 70, LostReplug: 12,
 				Spacing: []SpacingGroup{{1, 4}, {6, 8}}, LoadGbps: &gbps},
@@ -243,7 +245,7 @@ func TestReportText(t *testing.T) {
 	r.judge()
 	golden(t, "report.txt", &r)
 	r.Cuts[0].Failed = []PairLoss{{Pair{"01", "02", IPv4}, 9, 9}}
-	r.Cuts[1].Separated = []Pair{{"01", "02", IPv4}}
+	r.Cuts[0].Separated = []Pair{{"01", "02", IPv4}}
 	r.Pairs[3].Reachable, r.Pairs[3].Why, r.Pairs[3].Gbps = false, "no answer", nil
 	r.ThroughputTool, r.Notes = Stream, nil
 	r.judge()

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
@@ -18,6 +19,9 @@ type Report struct {
 	ThroughputTool string       `json:"throughput_tool"` // "" if not measured
 	Pairs          []PairResult `json:"pairs"`
 	Cuts           []CutResult  `json:"cuts"`
+	// HeldBack are carrier cuts of which the kernel took notice late, see
+	// CutResult.HeldBack: one made so on purpose, and those that were made again.
+	HeldBack []CutResult `json:"held_back_cuts"`
 	// Unprotected are the pairs that some single cable separates, by the plan.
 	Unprotected []mesh.Pair `json:"unprotected"`
 	StandIns    []string    `json:"stand_ins"`
@@ -86,7 +90,7 @@ func newReport(p mesh.Plan, s Setup) Report {
 	return Report{
 		Mesh: p.Mesh, Nodes: len(p.Nodes), Cables: len(p.Cables), Apply: s.Engine, Kernel: s.Kernel, ReadyMillis: s.Millis,
 		StandIns: s.StandIns, Unprotected: append([]mesh.Pair{}, p.Proof.Unprotected...),
-		Pairs: []PairResult{}, Cuts: []CutResult{}, Problems: []string{}, Notes: []string{},
+		Pairs: []PairResult{}, Cuts: []CutResult{}, HeldBack: []CutResult{}, Problems: []string{}, Notes: []string{},
 	}
 }
 
@@ -145,7 +149,7 @@ func (r *Report) judge() {
 		}
 	}
 	before, silent, held := 0, false, false
-	for _, c := range r.Cuts {
+	for _, c := range slices.Concat(r.Cuts, r.HeldBack) {
 		before += c.LostBefore
 		silent = silent || c.How == Silent
 		held = held || c.HeldBack

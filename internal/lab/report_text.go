@@ -100,9 +100,21 @@ func (r *Report) writeRates(b *strings.Builder) {
 
 func (r *Report) writeCuts(b *strings.Builder) {
 	b.WriteString("\nCuts, probed both ways in both families\n")
+	writeCutTable(b, r.Cuts)
+	b.WriteString(r.spacings())
+	if n := r.separated(); n > 0 {
+		fmt.Fprintf(b, "  %s, because the cut left no other way.\n", plural(n, "pair and cut was not judged", "pairs and cuts were not judged"))
+	}
+	if len(r.HeldBack) > 0 {
+		b.WriteString("\nCuts that the kernel noticed late, measured apart\n")
+		writeCutTable(b, r.HeldBack)
+	}
+}
+
+func writeCutTable(b *strings.Builder, cuts []CutResult) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "  cable\tbetween\thow\tprobes\tlost\tlongest gap\tworst pair\tdirect again")
-	for _, c := range r.Cuts {
+	for _, c := range cuts {
 		worst, restored := "-", "no: "+c.Missing
 		if c.Worst != nil {
 			worst = fmt.Sprintf("%s to %s %s: %d", c.Worst.From, c.Worst.To, c.Worst.Family, c.Worst.Lost)
@@ -127,10 +139,6 @@ func (r *Report) writeCuts(b *strings.Builder) {
 			c.Cable, c.Ends[0], c.Ends[1], how, c.Probes, c.Lost, c.LongestGap, worst, restored)
 	}
 	t.Flush() // a strings.Builder takes everything
-	b.WriteString(r.spacings())
-	if n := r.separated(); n > 0 {
-		fmt.Fprintf(b, "  %s, because the cut left no other way.\n", plural(n, "pair and cut was not judged", "pairs and cuts were not judged"))
-	}
 }
 
 // spacings says how densely pairs were probed.

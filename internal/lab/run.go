@@ -54,7 +54,7 @@ const (
 	// counts as held back. Other interfaces of the machine share the limit, so
 	// such a cut is made again, a few times.
 	heldBack        = 20 * time.Millisecond
-	carrierAttempts = 3
+	carrierAttempts = 4
 	// inFlight is how long before the cut a probe may have been sent to be
 	// counted as a victim of the cut.
 	inFlight = 2 * time.Millisecond
@@ -195,13 +195,18 @@ func (r *runner) cuts(ctx context.Context, cables []mesh.CablePlan) error {
 			if err != nil {
 				return fmt.Errorf("cut cable %s (%s): %w", j.cable.Name, j.how, err)
 			}
-			r.report.Cuts = append(r.report.Cuts, c)
-			if !c.HeldBack || j.provoke {
+			if j.provoke {
+				r.report.HeldBack = append(r.report.HeldBack, c)
 				break
 			}
-			if attempt+1 == carrierAttempts {
-				r.report.note("cable %s: the kernel held each of %d carrier events back; something else on this machine makes carrier events all the time", c.Cable, carrierAttempts)
+			if !c.HeldBack || attempt+1 == carrierAttempts {
+				r.report.Cuts = append(r.report.Cuts, c)
+				if c.HeldBack {
+					r.report.note("cable %s: the kernel held each of %d carrier events back; something else on this machine makes carrier events all the time", c.Cable, carrierAttempts)
+				}
+				break
 			}
+			r.report.HeldBack = append(r.report.HeldBack, c)
 		}
 	}
 	return nil
