@@ -36,7 +36,7 @@ const (
 	plotLeft   = 290.0 // of the scale
 	plotRight  = 770.0
 	plotTop    = 148.0
-	plotZero   = 34.0 // width of the place for zero, and for "never"
+	plotZero   = 48.0 // width of the place for zero, and for "never"
 	plotLane   = 24.0
 	plotPad    = 13.0
 	dotSize    = 4.6
@@ -67,6 +67,7 @@ func Failover(p Plot) []byte {
 	w.printf(`<text x="%s" y="67" fill="%s">%s</text>`+"\n", px(margin), pale, text(p.Subtitle))
 	w.plotLegend(p)
 	w.plotGrid(s, height)
+	w.printf(`<text x="%s" y="%s" font-size="12" fill="%s" text-anchor="end">median / worst</text>`+"\n", px(plotWidth-margin), px(plotTop-12), pale)
 	y := plotTop
 	for i, r := range p.Rows {
 		w.plotRow(p, s, r, y, i)
@@ -103,13 +104,13 @@ func newScale(p Plot) scale {
 func (s scale) x(d PlotDot) float64 {
 	left, right := plotLeft+plotZero, plotRight
 	if s.never {
-		right -= 2 * plotZero
+		right -= plotZero + 34
 	}
 	switch {
 	case d.Never:
 		return plotRight - plotZero/2
 	case d.MS < s.first:
-		return plotLeft + plotZero/2
+		return plotLeft + plotZero/2 - 7
 	}
 	return left + (right-left)*math.Log(d.MS/s.first)/math.Log(s.last/s.first)
 }
@@ -138,7 +139,7 @@ func (w *writer) plotLegend(p Plot) {
 		}
 		w.dot(i, point{x, 94.5}, 1)
 		w.printf(`<text x="%s" y="99">%s</text>`+"\n", px(x+11), text(name))
-		x += 40 + plain(name, 13)
+		x += 36 + 0.92*plain(name, 13)
 	}
 	w.printf(`<path d="M%s,87 v15" stroke="%s" stroke-width="2.5"/><text x="%s" y="99">median</text>`+"\n", px(x), ink, px(x+9))
 }
@@ -157,9 +158,9 @@ func (w *writer) plotGrid(s scale, height float64) {
 		}
 		w.printf("\n")
 	}
-	w.printf(`<rect x="%s" y="%s" width="%s" height="%s" fill="#e4f1e8"/>`+"\n", px(plotLeft), px(top-4), px(plotZero-6), px(bottom-top+4))
+	w.printf(`<rect x="%s" y="%s" width="%s" height="%s" fill="#e4f1e8"/>`+"\n", px(plotLeft), px(top-4), px(plotZero-14), px(bottom-top+4))
 	for _, y := range []float64{top - 12, bottom + 18} {
-		w.printf(`<text x="%s" y="%s" font-size="12" font-weight="700" fill="%s" text-anchor="middle">0</text>`, px(plotLeft+plotZero/2-3), px(y), ink)
+		w.printf(`<text x="%s" y="%s" font-size="12" font-weight="700" fill="%s" text-anchor="middle">0</text>`, px(plotLeft+plotZero/2-7), px(y), ink)
 	}
 	for ms := s.first; ms <= s.last*1.0001; ms *= 10 {
 		line(s.x(PlotDot{MS: ms}), timeText(ms), ms == s.first)

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -183,8 +184,7 @@ func (c *comparer) engine(ctx context.Context, name string) (r EngineResult, err
 			r.Version = v.Version()
 		}
 	}
-	c.progress("start")
-	if c.l, err = New(ctx, c.plan, Options{Engine: e}); err != nil {
+	if r.ColdStartMS, err = c.open(ctx, e); err != nil {
 		return r, err
 	}
 	defer func() {
@@ -193,9 +193,6 @@ func (c *comparer) engine(ctx context.Context, name string) (r EngineResult, err
 		}
 	}()
 	c.out.Kernel = c.l.Setup.Kernel
-	if r.ColdStartMS, err = c.start(ctx); err != nil {
-		return r, err
-	}
 	if r.Usage, err = c.idle(ctx); err != nil {
 		return r, err
 	}
@@ -213,28 +210,42 @@ func (c *comparer) engine(ctx context.Context, name string) (r EngineResult, err
 					return r, fmt.Errorf("cut cable %s (%s): %w", cable.Name, how, err)
 				}
 				r.Cuts = append(r.Cuts, cut)
+				if cut.BackMS == Never { // the other cuts deserve a mesh that works
+					if err := c.l.Close(); err != nil {
+						return r, err
+					}
+					if _, err := c.open(ctx, e); err != nil {
+						return r, fmt.Errorf("start again after cable %s did not come back: %w", cable.Name, err)
+					}
+				}
 			}
 		}
 	}
 	return r, nil
 }
 
-// start waits until every pair answers, returns how long that took, and goes on
-// to wait for the best ways.
-func (c *comparer) start(ctx context.Context) (float64, error) {
-	began := time.Now()
-	checked, err := c.l.Check(ctx, startLimit, pairsOf(c.paths, nil)...)
-	if err != nil {
+// open makes a lab, waits until every pair answers, returns how long that took in
+// ms, and goes on to wait for the best ways.
+func (c *comparer) open(ctx context.Context, engine string) (took float64, err error) {
+	c.progress("start")
+	if c.l, err = New(ctx, c.plan, Options{Engine: engine}); err != nil {
 		return 0, err
 	}
+	began := time.Now()
+	checked, err := c.l.Check(ctx, startLimit, pairsOf(c.paths, nil)...)
+	took = c.l.Setup.Millis + millis(time.Since(began))
 	for _, p := range checked {
-		if !p.Good {
-			return 0, fmt.Errorf("%s to %s (%s) after %s: %s", p.From, p.To, p.Family, startLimit, p.Why)
+		if !p.Good && err == nil {
+			err = fmt.Errorf("%s to %s (%s) after %s: %s", p.From, p.To, p.Family, startLimit, p.Why)
 		}
 	}
-	took := c.l.Setup.Millis + millis(time.Since(began))
-	_, err = c.calm(ctx)
-	return took, err
+	if err == nil {
+		_, err = c.calm(ctx)
+	}
+	if err != nil {
+		return took, errors.Join(err, c.l.Close())
+	}
+	return took, nil
 }
 
 // calm waits until the engine has nothing left to do and no pair takes a detour,

@@ -25,10 +25,12 @@ type CompareCut struct {
 	// NoticedMS is, for carrier cuts, when the kernel of the other end took
 	// notice; null if it did not, or for other cuts.
 	NoticedMS *float64 `json:"noticed_ms"`
-	// ReplugWorstMS is what a pair lost from the plug on, CalmMS how long from the
-	// plug until no pair took a detour any more.
+	// ReplugWorstMS is what a pair lost from the plug on, but in the first three
+	// seconds; BackMS how long after the plug the last pair took its best way
+	// again, Never if that took more than a minute.
 	ReplugWorstMS float64 `json:"replug_worst_ms"`
-	CalmMS        float64 `json:"calm_ms"`
+	BackMS        float64 `json:"back_ms"`
+	BackWhy       string  `json:"back_why"` // not back: what was missing
 	// Lost before the cut, over all pairs, and the most that a probe was late:
 	// what this machine did by itself.
 	BeforeMS float64 `json:"before_ms"`
@@ -112,10 +114,13 @@ func (c *comparer) cut(ctx context.Context, cable mesh.CablePlan, how string, en
 	}
 	result, err := probes.Stop(ctx, cut.Begin-int64(inFlight), plug.Begin)
 	<-calmed
+	out.BackMS = millis(took)
+	if errors.Is(calmErr, errTimeout) {
+		out.BackMS, out.BackWhy, calmErr = Never, calmErr.Error(), nil
+	}
 	if err := errors.Join(err, calmErr); err != nil {
 		return out, err
 	}
-	out.CalmMS = millis(took)
 	out.count(result)
 	return out, nil
 }

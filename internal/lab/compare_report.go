@@ -20,6 +20,9 @@ type CompareRow struct {
 	MedianMS float64 `json:"median_ms"`
 	WorstMS  float64 `json:"worst_ms"`
 	Unhealed int     `json:"unhealed"`
+	// NotBack counts the cuts after whose plug some pair did not take its best
+	// way again within a minute.
+	NotBack int `json:"not_back"`
 }
 
 // Rows sums up, in the order of engines and of CompareKinds. A carrier cut whose
@@ -40,6 +43,9 @@ func (c Comparison) Rows() []CompareRow {
 					row.Unhealed++
 					ms = math.Inf(1)
 				}
+				if cut.BackMS == Never {
+					row.NotBack++
+				}
 				lost = append(lost, ms)
 			}
 			if row.Cuts == 0 {
@@ -53,7 +59,7 @@ func (c Comparison) Rows() []CompareRow {
 	return rows
 }
 
-// Never stands in a CompareRow for a loss that has no end.
+// Never stands for a time, in ms, that has no end.
 const Never = -1
 
 func finite(ms float64) float64 {
@@ -134,14 +140,13 @@ func (r EngineResult) CostWords() string {
 
 // table lays the comparison out: first what a cut costs, then what it takes.
 func (c Comparison) table() (cuts, costs [][]string) {
-	cuts = [][]string{{"control plane", "how the cable is cut", "cuts", "median", "worst", "not healed"}}
+	cuts = [][]string{{"control plane", "how the cable is cut", "cuts", "median", "worst", "not healed", "not back"}}
 	costs = [][]string{{"control plane", "processes per node", "memory (RSS)", "memory (PSS)", "idle CPU", "cold start"}}
 	words := map[string]string{}
 	for _, e := range c.Engines {
 		words[e.Engine] = EngineWords(e)
 		if e.Error != "" {
-			costs = append(costs, []string{EngineWords(e), "failed: " + e.Error, "", "", "", ""})
-			continue
+			continue // see failures
 		}
 		processes, rss, pss, cpu := e.node()
 		row := []string{EngineWords(e), fmt.Sprint(processes), "0", "0", "0", MillisText(e.ColdStartMS)}
@@ -152,7 +157,7 @@ func (c Comparison) table() (cuts, costs [][]string) {
 	}
 	for _, r := range c.Rows() {
 		cuts = append(cuts, []string{words[r.Engine], CutWords(r.How), fmt.Sprint(r.Cuts),
-			MillisText(r.MedianMS), MillisText(r.WorstMS), fmt.Sprint(r.Unhealed)})
+			MillisText(r.MedianMS), MillisText(r.WorstMS), fmt.Sprint(r.Unhealed), fmt.Sprint(r.NotBack)})
 	}
 	return cuts, costs
 }
@@ -188,6 +193,17 @@ func (c Comparison) headline() string {
 		c.Mesh, c.Nodes, c.Cables, c.Pairs, c.SpacingMS, c.Kernel, c.Seconds)
 }
 
+// failures names what could not be compared in full, a line each.
+func (c Comparison) failures() string {
+	var s string
+	for _, e := range c.Engines {
+		if e.Error != "" {
+			s += fmt.Sprintf("\nNot compared in full: %s: %s\n", EngineWords(e), e.Error)
+		}
+	}
+	return s
+}
+
 // noise says how far to trust the figures.
 func (c Comparison) noise() string {
 	before, late := c.Quiet()
@@ -218,7 +234,7 @@ func (c Comparison) WriteText(w io.Writer) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%s\n", c.noise())
+	_, err := fmt.Fprintf(w, "\n%s\n%s", c.noise(), c.failures())
 	return err
 }
 
@@ -241,6 +257,6 @@ func (c Comparison) WriteMarkdown(w io.Writer) error {
 			}
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%s\n", c.noise())
+	_, err := fmt.Fprintf(w, "\n%s\n%s", c.noise(), c.failures())
 	return err
 }

@@ -146,7 +146,7 @@ func (w *world) disturb(ctx context.Context, s *session) error {
 			return err
 		}
 	}
-	if err := waitForState(ctx, c, netlink.OperUp); err != nil {
+	if err := waitForCarrier(ctx, c, true); err != nil {
 		return fmt.Errorf("carrier of the strangers' cable: %w", err)
 	}
 	if err := sleep(ctx, disturbQuiet); err != nil {
@@ -155,7 +155,7 @@ func (w *world) disturb(ctx context.Context, s *session) error {
 	if err := c.onLink(0, (*netlink.Handle).LinkSetDown); err != nil {
 		return err
 	}
-	if err := waitForState(ctx, c, netlink.OperLowerLayerDown); err != nil {
+	if err := waitForCarrier(ctx, c, false); err != nil {
 		return fmt.Errorf("loss of carrier of the strangers' cable: %w", err)
 	}
 	if err := s.send(reply{Started: true}); err != nil {
@@ -200,16 +200,16 @@ func (w *world) strangers() (*cable, func(), error) {
 	return c, release, nil
 }
 
-// waitForState waits until the second end of a cable is in an operational state
-// (RFC 2863): what linkwatch has made of its carrier.
-func waitForState(ctx context.Context, c *cable, want netlink.LinkOperState) error {
+// waitForCarrier waits until the second end of a cable is up, or no longer up, by
+// its operational state (RFC 2863): what linkwatch has made of its carrier.
+func waitForCarrier(ctx context.Context, c *cable, up bool) error {
 	return poll(ctx, time.Millisecond, 3*time.Second, func() error {
 		l, err := c.nodes[1].handle.LinkByName(c.links[1].Interface)
 		if err != nil {
 			return err
 		}
-		if have := l.Attrs().OperState; have != want {
-			return fmt.Errorf("state is %s, not %s", have, want)
+		if state := l.Attrs().OperState; (state == netlink.OperUp) != up {
+			return fmt.Errorf("its state is %s", state)
 		}
 		return nil
 	})

@@ -13,6 +13,10 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/usb4mesh/usb4mesh/internal/mesh"
 )
 
 // frrEngine runs the daemons of FRR in every node: a peer that the compiled
@@ -34,6 +38,8 @@ const (
 	frrRun  = "/run/frr" // of the node: /run is its own
 	// frrStart is how long daemons may take to open their sockets.
 	frrStart = 15 * time.Second
+	// frrNice is the priority that FRR's own frr.service gives to the daemons.
+	frrNice = -5
 )
 
 // frrFolders is where distributions keep the daemons.
@@ -74,7 +80,7 @@ func (e *frrEngine) Start(ctx context.Context, nodes []*Node) error {
 		return err
 	}
 	for _, n := range nodes {
-		withoutRoutes(n)
+		n.Plan = frrNodePlan(n.Plan, e.profile.Protocol)
 	}
 	if err := e.netlinkEngine.Start(ctx, nodes); err != nil {
 		return err
@@ -88,11 +94,16 @@ func (e *frrEngine) Start(ctx context.Context, nodes []*Node) error {
 	return errors.Join(errs...)
 }
 
-// withoutRoutes leaves the node its links, addresses and sysctls. Reverse path
-// filtering goes: a routing protocol's first packet comes from a node to which no
-// route leads yet, and even the loose filter (2) drops that.
-func withoutRoutes(n *Node) {
-	p := *n.Plan
+// frrNodePlan is what the plan asks of a node when FRR makes the routes: links,
+// addresses and sysctls, with two differences.
+//
+// Reverse path filtering goes: a routing protocol's first packet comes from a node
+// to which no route leads yet, and even the loose filter (2) drops that. And under
+// BGP the identity stands on umesh0 alone: where a port has an IPv4 address, bgpd
+// announces that as next hop instead of the link-local address, and its peer,
+// which has no connected route to it, drops the announcement.
+func frrNodePlan(n *mesh.NodePlan, protocol frrProtocol) *mesh.NodePlan {
+	p := *n
 	p.Routes, p.Rules = nil, nil
 	p.Sysctls = slices.Clone(p.Sysctls)
 	for i, s := range p.Sysctls {
@@ -100,7 +111,13 @@ func withoutRoutes(n *Node) {
 			p.Sysctls[i].Value = "0"
 		}
 	}
-	n.Plan = &p
+	if protocol == frrBGP {
+		p.Links = slices.Clone(p.Links)
+		for i := range p.Links {
+			p.Links[i].Addresses = nil
+		}
+	}
+	return &p
 }
 
 // startNode starts the daemons of one node and loads their configuration.
@@ -191,6 +208,9 @@ func (e *frrEngine) startDaemon(n *Node, name string) error {
 	p, err := n.Start(exec.Command(path, args...))
 	if err != nil {
 		return err
+	}
+	if err := unix.Setpriority(unix.PRIO_PROCESS, p.Pid(), frrNice); err != nil {
+		return fmt.Errorf("%s: set its priority: %w", name, err)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
