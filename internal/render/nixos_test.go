@@ -82,7 +82,8 @@ func nixLib(release string) string {
 // nixEval evaluates an expression and decodes what it gives.
 func nixEval(t testing.TB, expression string, into any) {
 	t.Helper()
-	cmd := exec.Command("nix-instantiate", "--eval", "--strict", "--json", "--readonly-mode", "-")
+	// The dummy store is in memory: an ordinary user may not write below /nix.
+	cmd := exec.Command("nix-instantiate", "--eval", "--strict", "--json", "--readonly-mode", "--store", "dummy://", "-")
 	cmd.Stdin = strings.NewReader(expression)
 	cmd.Env = append(os.Environ(), "NIX_REMOTE=", "NIX_PATH=")
 	var stderr bytes.Buffer
