@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,12 +48,17 @@ than 5 probes, or if paths did not come back. Silent cuts are reported and not j
 				return err
 			}
 			o.How = how
+			if err := knownEngine(apply); err != nil {
+				return err
+			}
 			p, err := loadPlan(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			if err := o.Check(&p); err != nil {
-				return usageError("%w", err)
+			for i, called := range o.Cables {
+				if o.Cables[i], err = oneCable(&p, called); err != nil {
+					return err
+				}
 			}
 			ctx := cmd.Context()
 			talk := newProgress(cmd.ErrOrStderr())
@@ -102,6 +108,14 @@ than 5 probes, or if paths did not come back. Silent cuts are reported and not j
 	_ = cmd.RegisterFlagCompletionFunc("apply", completeWords(lab.Engines()...))
 	_ = cmd.RegisterFlagCompletionFunc("how", completeWords(append(lab.Kinds(), "all")...))
 	return cmd
+}
+
+// knownEngine refuses an unknown --apply before anything is built.
+func knownEngine(name string) error {
+	if !slices.Contains(lab.Engines(), name) {
+		return usageError("--apply %s: use one of %s", name, engineList())
+	}
+	return nil
 }
 
 // cutKinds resolves "all" and refuses unknown kinds before anything is built.

@@ -23,6 +23,9 @@ running. There can be one lab for each mesh name.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := knownEngine(apply); err != nil {
+				return err
+			}
 			p, err := loadPlan(cmd, args[0])
 			if err != nil {
 				return err

@@ -108,13 +108,6 @@ func (r *runner) progress(stage string, done, total int) {
 	}
 }
 
-// Check returns what is wrong with the options for a plan, so that it can be said
-// before a lab is built.
-func (o RunOptions) Check(plan *mesh.Plan) error {
-	_, err := o.cables(plan)
-	return err
-}
-
 // cables returns the cables to cut.
 func (o RunOptions) cables(plan *mesh.Plan) ([]mesh.CablePlan, error) {
 	for _, how := range o.How {
