@@ -175,16 +175,22 @@ func (c Comparison) rates() [][]string {
 	return rows
 }
 
-// Quiet says how undisturbed the measurement was: probes that were lost while no
-// cable was cut, and the most that a probe was late.
-func (c Comparison) Quiet() (beforeMS, lateMS float64) {
+// Noise says how undisturbed the cuts were that count: probes that were lost
+// while no cable was cut, the most that a probe was late, how many attempts were
+// thrown away because this machine stalled, and how many stalled cuts were kept
+// because the last attempt was no better.
+func (c Comparison) Noise() (beforeMS, lateMS float64, repeated, stalled int) {
 	for _, e := range c.Engines {
 		for _, cut := range e.Cuts {
 			beforeMS += cut.BeforeMS
 			lateMS = max(lateMS, cut.LateMS)
+			repeated += cut.Repeated
+			if cut.stalled() {
+				stalled++
+			}
 		}
 	}
-	return beforeMS, lateMS
+	return beforeMS, lateMS, repeated, stalled
 }
 
 // headline says what was compared.
@@ -206,8 +212,10 @@ func (c Comparison) failures() string {
 
 // noise says how far to trust the figures.
 func (c Comparison) noise() string {
-	before, late := c.Quiet()
-	return fmt.Sprintf("Noise of this machine: %.0f ms of probes lost in all control periods together, while no cable was cut; a probe was sent %.0f ms late at most.", before, late)
+	before, late, repeated, stalled := c.Noise()
+	return fmt.Sprintf("Noise of this machine: while no cable was cut, %.0f ms of probes were lost in all control periods together; "+
+		"a probe was sent %.0f ms late at most. %d cuts were repeated because probes were more than %d ms late or lost before the cut; "+
+		"%d cuts count although that was so.", before, late, repeated, stallMS, stalled)
 }
 
 // WriteText writes the comparison for a person at a terminal.

@@ -89,6 +89,10 @@ func frrConfig(plan *mesh.Plan, node string, profile frrProfile) (string, error)
 	c.line("frr defaults datacenter")
 	c.line("hostname %s", node)
 	c.line("service integrated-vtysh-config")
+	// Nexthop objects go with their interface before zebra 8.4 has updated the
+	// groups that hold them; then it can't install the group and leaves the route
+	// out for good ("Nexthop id does not exist"). Without objects it can.
+	c.line("no zebra nexthop kernel enable")
 	if profile.Tuned {
 		c.bfd()
 	}
