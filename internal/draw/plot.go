@@ -139,7 +139,7 @@ func (w *writer) plotLegend(p Plot) {
 		}
 		w.dot(i, point{x, 94.5}, 1)
 		w.printf(`<text x="%s" y="99">%s</text>`+"\n", px(x+11), text(name))
-		x += 36 + 0.92*plain(name, 13)
+		x += 40 + 0.85*plain(name, 13)
 	}
 	w.printf(`<path d="M%s,87 v15" stroke="%s" stroke-width="2.5"/><text x="%s" y="99">median</text>`+"\n", px(x), ink, px(x+9))
 }
