@@ -45,7 +45,7 @@ func CompareEngines() []string {
 // CompareKinds lists the kinds of cut of a comparison.
 func CompareKinds() []string { return append(Kinds(), Held) }
 
-// Comparison is what Compare found. Its JSON form is a promise (docs/cli.md).
+// Comparison is what Compare found. Its JSON form is a promise (docs/benchmarks.md).
 type Comparison struct {
 	Mesh       string         `json:"mesh"`
 	Nodes      int            `json:"nodes"`

@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
@@ -16,6 +17,9 @@ type CompareCut struct {
 	// Lost lists the pairs that lost probes between the cut and the plug; all
 	// others lost none.
 	Lost []TimeLost `json:"lost"`
+	// Separated counts the pairs that the cut leaves no way for; what they lose is
+	// nobody's fault and not in any figure.
+	Separated int `json:"separated"`
 	// WorstMS is the time that the pair lost which was hit worst.
 	WorstMS float64 `json:"worst_ms"`
 	// Healed is false if some pair did not answer before the cable was plugged
@@ -144,7 +148,9 @@ func (c *comparer) cut(ctx context.Context, cable mesh.CablePlan, how string, en
 	if err := errors.Join(err, calmErr); err != nil {
 		return out, err
 	}
-	out.count(result)
+	out.count(result, func(p Pair) bool {
+		return slices.ContainsFunc(c.paths, func(q Path) bool { return q.Pair == p && protected(q, &c.plan, cable.Name) })
+	})
 	return out, nil
 }
 
@@ -193,11 +199,15 @@ func (c *comparer) heal(ctx context.Context, cable mesh.CablePlan, cut Moment, o
 
 // count fills in what the probes say. Phases are: before the cut, until the plug,
 // after it.
-func (c *CompareCut) count(r Probes) {
+func (c *CompareCut) count(r Probes, protected func(Pair) bool) {
 	c.LateMS = millis(r.Late)
 	for _, f := range r.Flows {
 		ms := func(phase int) float64 { return millis(time.Duration(f.Phases[phase].Lost) * f.Spacing) }
 		c.BeforeMS += ms(0)
+		if !protected(f.Pair) {
+			c.Separated++
+			continue
+		}
 		c.ReplugWorstMS = max(c.ReplugWorstMS, ms(2))
 		if lost := ms(1); lost > 0 {
 			c.Lost = append(c.Lost, TimeLost{f.Pair, lost, millis(f.Gap(1))})
