@@ -104,8 +104,10 @@ func (t *tree) controller(h *mesh.Hardware, d dir) {
 		t.domain(h, &c, d.sub(e.Name()))
 	}
 	if d.has("msi_irqs") {
-		for _, e := range d.sub("msi_irqs").entries {
-			if n, err := strconv.Atoi(e.Name()); err == nil && n > 0 {
+		msi := d.sub("msi_irqs")
+		for _, e := range msi.entries {
+			if n, err := strconv.Atoi(e.Name()); err == nil && n > 0 && n < 1<<20 {
+				_ = msi.text(e.Name()) // so that a copy holds it
 				c.Interrupts = append(c.Interrupts, mesh.Interrupt{Number: n})
 			}
 		}
@@ -136,6 +138,7 @@ func (t *tree) domain(h *mesh.Hardware, c *mesh.Controller, d dir) {
 		p.Link = u.text("link")
 		for _, retimer := range u.entries {
 			if strings.HasPrefix(retimer.Name(), root+":") {
+				_ = u.sub(retimer.Name()).text("device") // so that a copy holds it
 				p.Retimers = append(p.Retimers, clean(retimer.Name()))
 			}
 		}
@@ -145,6 +148,7 @@ func (t *tree) domain(h *mesh.Hardware, c *mesh.Controller, d dir) {
 	// The kernel shows usb4_port only where its own connection manager runs
 	// (tb_switch_is_icm, drivers/thunderbolt/usb4.c), and only there deauthorization
 	// is 1 (tb.c). boot_acl comes from firmware.
+	_ = d.text("boot_acl") // so that a copy holds it
 	c.FirmwareCM = d.has("boot_acl") || len(c.Ports) == 0 && d.text("deauthorization") == "0"
 	t.router(h, c, r, 0)
 }
@@ -161,7 +165,7 @@ func (t *tree) router(h *mesh.Hardware, c *mesh.Controller, r dir, depth int) {
 		}
 		d := r.sub(e.Name())
 		switch {
-		case strings.Contains(d.uevent(), "DEVTYPE=thunderbolt_xdomain"), d.has("maxhopid"):
+		case strings.Contains(d.uevent(), "DEVTYPE=thunderbolt_xdomain"):
 			h.Links = append(h.Links, t.xdomain(c, d, n))
 		case depth < maxDepth:
 			t.router(h, c, d, depth+1)

@@ -11,7 +11,9 @@ import (
 // Watch delivers the kernel's events about USB4 links until ctx ends, when it closes
 // the channel. Events only wake: when the kernel dropped some because nobody read
 // them, an event with the action "overflow" comes instead, and the reader scans anew.
-func Watch(ctx context.Context) (<-chan Uevent, error) {
+func Watch(ctx context.Context) (<-chan Uevent, error) { return watch(ctx, Uevent.About) }
+
+func watch(ctx context.Context, keep func(Uevent) bool) (<-chan Uevent, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_KOBJECT_UEVENT)
 	if err != nil {
 		return nil, fmt.Errorf("socket for device events: %w", err)
@@ -38,12 +40,12 @@ func Watch(ctx context.Context) (<-chan Uevent, error) {
 				_ = unix.Close(pipe[1])
 			}
 		}()
-		listen(ctx, fd, pipe[0], out)
+		listen(ctx, fd, pipe[0], keep, out)
 	}()
 	return out, nil
 }
 
-func listen(ctx context.Context, fd, end int, out chan<- Uevent) {
+func listen(ctx context.Context, fd, end int, keep func(Uevent) bool, out chan<- Uevent) {
 	buf := make([]byte, ueventLimit+1)
 	for {
 		polled := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(end), Events: unix.POLLIN}}
@@ -67,7 +69,7 @@ func listen(ctx context.Context, fd, end int, out chan<- Uevent) {
 			if a, ok := from.(*unix.SockaddrNetlink); !ok || a.Pid != 0 {
 				continue
 			}
-			if e, err = ParseUevent(buf[:n]); err != nil || !e.About() {
+			if e, err = ParseUevent(buf[:n]); err != nil || !keep(e) {
 				continue
 			}
 		}

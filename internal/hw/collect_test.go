@@ -1,0 +1,135 @@
+package hw_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/usb4mesh/usb4mesh/internal/hw"
+	"github.com/usb4mesh/usb4mesh/internal/hw/hwtest"
+	"github.com/usb4mesh/usb4mesh/internal/mesh"
+)
+
+// full is a machine with something of everything, and with secrets.
+func full() *hwtest.Machine {
+	a, b := hwtest.New("a"), hwtest.New("b")
+	d := a.AddDomain("0000:c7:00.5", hwtest.AMD)
+	hwtest.Plug(d.Port(2), b.AddDomain("0000:c7:00.5", hwtest.AMD).Port(2))
+	nhi := "sys/devices/pci0000:00/0000:00:08.3/0000:c7:00.5/"
+	for name, value := range map[string]string{
+		nhi + "msi_irqs/71":                               "msix",
+		nhi + "domain0/boot_acl":                          "c6030000-0062-641e-03f8-fed920149008",
+		nhi + "domain0/0-0/usb4_port2/0-0:2.1/device":     "0x15ee",
+		"proc/interrupts":                                 "      CPU0\n 71: 5 PCI-MSI thunderbolt\n 72: 5 PCI-MSI nvme0q0",
+		"proc/irq/71/smp_affinity_list":                   "0-3",
+		"proc/17/comm":                                    "NetworkManager",
+		"proc/18/comm":                                    "my-private-program",
+		"proc/net/route":                                  "Iface\tDestination\nthunderbolt0\t0000FEA9\nppp0\t01020304",
+		"proc/modules":                                    "nf_tables 1 9 - Live\nwireguard 1 1 - Live",
+		"sys/bus/pci/devices/0000:01:00.0/class":          "0x010802",
+		"sys/bus/pci/devices/0000:01:00.0/vendor":         "0x144d",
+		"etc/udev/rules.d/9.rules":                        "# my secret comment\nSUBSYSTEM==\"thunderbolt\", ATTR{authorized}=\"1\"",
+		"usb4mesh/log":                                    "thunderbolt 0-2: new host found\nthunderbolt from 192.0.2.7 and 2001:db8::7, aa:bb:cc:dd:ee:ff, serial: ABC123 password=hunter2",
+		"sys/devices/system/cpu/cpu0/cpuidle/state0/name": "C3",
+		"usb4mesh/offloads/thunderbolt0":                  "tcp-segmentation-offload: on\ngeneric-receive-offload: off",
+	} {
+		a.Set(name, value)
+	}
+	return a
+}
+
+// TestFixtureScansAlike: a scan of what was collected sees what the first scan saw,
+// but for what was masked.
+func TestFixtureScansAlike(t *testing.T) {
+	all := trees(t)
+	all["full"] = full().FS
+	for name, fsys := range all {
+		want, _ := hw.Scan(fsys)
+		files, same, fs := hw.Collect(fsys, false)
+		if diff := cmp.Diff(want, same); diff != "" || len(fs) > 0 {
+			t.Errorf("%s: collecting scans otherwise than scanning: %v\n%s", name, fs, diff)
+		}
+		loaded := hwtest.Load(hw.Fixture(files, "from a test"))
+		if len(loaded) != 1 {
+			t.Fatalf("%s: the fixture holds %d trees", name, len(loaded))
+		}
+		got, fs := hw.Scan(loaded[""])
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(mesh.HostFacts{}, "Log")); diff != "" || len(fs) > 0 {
+			t.Errorf("%s: %v (-machine +fixture):\n%s", name, fs, diff)
+		}
+		if len(got.Host.Log) != len(want.Host.Log) {
+			t.Errorf("%s: %d lines of the log, want %d", name, len(got.Host.Log), len(want.Host.Log))
+		}
+	}
+}
+
+// TestCollectKeepsSecrets looks for what must not leave the machine.
+func TestCollectKeepsSecrets(t *testing.T) {
+	files, _, _ := hw.Collect(full().FS, false)
+	text := string(hw.Fixture(files, ""))
+	for _, secret := range []string{"my-private-program", "ppp0", "nvme", "wireguard", "my secret comment", "192.0.2.7", "2001:db8", "aa:bb:cc:dd:ee:ff", "ABC123", "hunter2", "c6030000-0062", "0x144d"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("%q is in the bundle", secret)
+		}
+	}
+	for _, needed := range []string{"NetworkManager", "thunderbolt0\t0000FEA9", "authorized", "new host found", "02:"} {
+		if !strings.Contains(text, needed) {
+			t.Errorf("%q is not in the bundle", needed)
+		}
+	}
+}
+
+// TestWriteTar: the archive is the same every time, lists its contents first, and
+// holds every file.
+func TestWriteTar(t *testing.T) {
+	files, _, _ := hw.Collect(full().FS, false)
+	var a, b bytes.Buffer
+	if err := errors.Join(hw.WriteTar(&a, "bundle", files), hw.WriteTar(&b, "bundle", files)); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(a.Bytes(), b.Bytes()) {
+		t.Error("two archives of the same files differ")
+	}
+	zip, err := gzip.NewReader(&a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := tar.NewReader(zip)
+	var names []string
+	contents := ""
+	for {
+		head, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !head.ModTime.IsZero() && head.ModTime.Unix() != 0 {
+			t.Errorf("%s has the time %v", head.Name, head.ModTime)
+		}
+		names = append(names, strings.TrimPrefix(head.Name, "bundle/"))
+		if head.Name == "bundle/CONTENTS.txt" {
+			text, _ := io.ReadAll(r)
+			contents = string(text)
+		}
+	}
+	if len(names) != len(files)+1 || names[0] != "CONTENTS.txt" {
+		t.Errorf("%d entries, first %s; want %d", len(names), names[0], len(files)+1)
+	}
+	for _, name := range names[1:] {
+		if !strings.Contains(contents, name) {
+			t.Errorf("CONTENTS.txt does not list %s", name)
+		}
+	}
+	if !strings.Contains(contents, "proc/interrupts  38 bytes (only lines of thunderbolt)") {
+		t.Errorf("no word of what was left out in\n%s", contents)
+	}
+}
