@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/usb4mesh/usb4mesh/internal/hw/hwtest"
 )
 
 // TestMain lets the stories call usb4mesh: the test binary plays it.
@@ -19,8 +22,9 @@ func TestMain(m *testing.M) {
 }
 
 // TestStories runs testdata/script: each file is a session of a person at the
-// command line. $EXAMPLES is the folder of the examples.
+// command line. $EXAMPLES is the folder of the examples, $TREES that of model machines.
 func TestStories(t *testing.T) {
+	trees := modelTrees(t)
 	examples, err := filepath.Abs("../../examples")
 	if err != nil {
 		t.Fatal(err)
@@ -31,6 +35,7 @@ func TestStories(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EXAMPLES", examples)
+			env.Setenv("TREES", trees)
 			env.Setenv("NO_COLOR", "1")
 			return nil
 		},
@@ -52,4 +57,35 @@ func cmdExitCode(ts *testscript.TestScript, neg bool, args []string) {
 	if got := strconv.Itoa(exit.ExitCode()); got != args[0] {
 		ts.Fatalf("exit code %s, want %s\n%s%s", got, args[0], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
 	}
+}
+
+// modelTrees puts the model machines of package hw on disk.
+func modelTrees(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	archives, err := filepath.Glob("../../internal/hw/testdata/trees/*.txtar")
+	if err != nil || len(archives) == 0 {
+		t.Fatalf("no model trees: %v", err)
+	}
+	for _, name := range archives {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for tree, fsys := range hwtest.Load(b) {
+			for file, f := range fsys {
+				full := filepath.Join(dir, tree, file)
+				err := os.MkdirAll(filepath.Dir(full), 0o755)
+				if err == nil && f.Mode&fs.ModeSymlink != 0 {
+					err = os.Symlink(string(f.Data), full)
+				} else if err == nil {
+					err = os.WriteFile(full, f.Data, 0o600)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	return dir
 }

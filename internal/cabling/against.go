@@ -16,6 +16,7 @@ type Comparison struct {
 	Good     []string // names of planned cables that are as planned
 	Misplugs []Misplug
 	Missing  []string // planned cables of which neither end is in use
+	Unseen   []string // planned cables between machines that were not scanned
 	Extra    []string // plugged cables of which no end is planned
 	Moves    []Move   // in this order they mend the cabling
 	Findings []finding.Finding
@@ -96,8 +97,19 @@ func Against(c Cabling, p mesh.Plan, ports map[string][]mesh.Port) Comparison {
 			out.Findings = append(out.Findings, finding.New(stranger, "%s is cabled to %q, which is not in the plan", a, s.Peer.Name).Hinted("scan that machine too, or unplug it"))
 		}
 	}
+	for _, cable := range p.Cables {
+		a, b := cable.Ends[0], cable.Ends[1]
+		if !c.scanned(a.Node) && !c.scanned(b.Node) {
+			out.Unseen = append(out.Unseen, cable.Name)
+			join(a.String(), b.String()) // nothing speaks against it
+		}
+	}
 	out.compare(p, want, plugged)
 	return out
+}
+
+func (c Cabling) scanned(node string) bool {
+	return slices.ContainsFunc(c.Machines, func(h mesh.Hardware) bool { return h.Node == node })
 }
 
 // outsider starts the name of an end that is no port of the plan.
@@ -126,9 +138,7 @@ func settle(cables []Cable, name func(End) string, want map[string]string) []Cab
 // that the plan does not know.
 func (out *Comparison) portNames(c Cabling, ports map[string][]mesh.Port) map[End]string {
 	names := map[End]string{}
-	scanned := map[string]bool{}
 	for _, h := range c.Machines {
-		scanned[h.Node] = true
 		planned, ok := ports[h.Node]
 		if !ok {
 			out.Findings = append(out.Findings, finding.New(unplannedHost, "%q is not a node of the plan", h.Node).Hinted("nodes are known by host name; the plan has %s", strings.Join(slices.Sorted(maps.Keys(ports)), ", ")))
@@ -153,7 +163,7 @@ func (out *Comparison) portNames(c Cabling, ports map[string][]mesh.Port) map[En
 		}
 	}
 	for _, node := range slices.Sorted(maps.Keys(ports)) {
-		if !scanned[node] {
+		if !c.scanned(node) {
 			out.Findings = append(out.Findings, finding.New(notScanned, "nothing is known of node %q", node).Hinted("run `usb4mesh discover --json` there and give its answer too"))
 		}
 	}
@@ -179,6 +189,7 @@ func (out *Comparison) compare(p mesh.Plan, want, plugged map[string]string) {
 	for _, c := range p.Cables {
 		a, b := c.Ends[0].String(), c.Ends[1].String()
 		switch {
+		case slices.Contains(out.Unseen, c.Name):
 		case plugged[a] == b:
 			out.Good = append(out.Good, c.Name)
 		case plugged[a] == "" && plugged[b] == "":
@@ -241,7 +252,7 @@ func candidates(a, b string, at map[string]string) []Move {
 		case at[there] == "":
 			out = append(out, Move{"move", far, there})
 		default:
-			out = append(out, Move{"swap", far, there})
+			out = append(out, Move{"swap", min(far, there), max(far, there)})
 		}
 	}
 	if len(out) == 0 {

@@ -182,7 +182,7 @@ func TestAnyMiscabling(t *testing.T) {
 		if len(got.Moves) > len(r.plan.Cables) {
 			t.Fatalf("%d moves for %d cables", len(got.Moves), len(r.plan.Cables))
 		}
-		if len(got.Good)+len(got.Missing)+len(got.Misplugs) != len(r.plan.Cables) {
+		if len(got.Good)+len(got.Missing)+len(got.Misplugs)+len(got.Unseen) != len(r.plan.Cables) {
 			t.Fatalf("%+v does not tell about every cable", got)
 		}
 	})
@@ -259,13 +259,9 @@ func TestMatchSurvives(t *testing.T) {
 		a, b := two()
 		c := hwtest.Plug(a.Port(1), b.Port(3))
 		c.SetEnd(0, "unique_id", "00000000-1111-2222-3333-444444444444") // what a saw of b before
-		got := cabling.Match(scan(a.Machine, b.Machine))
-		if len(got.Cables) != 0 { // b names a by UUID, a names a stranger called b
-			if got.Cables[0].Confidence != cabling.Likely {
-				t.Errorf("%v", texts(got))
-			}
-		} else {
-			t.Errorf("not matched: %v %v", got.Strangers, got.Findings)
+		// b names a by UUID, a names a stranger called b.
+		if got := cabling.Match(scan(a.Machine, b.Machine)); len(got.Cables) != 1 || got.Cables[0].Confidence != cabling.Likely {
+			t.Errorf("%v %v %v", texts(got), got.Strangers, got.Findings)
 		}
 	})
 	t.Run("nameless hosts are matched by UUID", func(t *testing.T) {
@@ -345,6 +341,10 @@ func TestMatchSurvives(t *testing.T) {
 		got := r.against(t)
 		if len(got.Good) != 4 || len(got.Moves) != 0 || len(got.Findings) != 1 || got.Findings[0].Code() != "node-not-scanned" {
 			t.Errorf("%+v", got)
+		}
+		r.machines = r.machines[:1]
+		if got := r.against(t); len(got.Good) != 2 || !slices.Equal(got.Unseen, []string{"2", "3"}) || len(got.Moves) != 0 {
+			t.Errorf("one machine of four: %+v", got)
 		}
 	})
 }

@@ -149,6 +149,26 @@ func TestSeed(t *testing.T) {
 	}
 }
 
+// TestSeedThen is the same question under the kernel of that day, which has no
+// parameter for the credits.
+func TestSeedThen(t *testing.T) {
+	a, b := pair()
+	hwtest.Plug(a.Port(2), b.Port(2))
+	a.Machine.Set("proc/sys/kernel/osrelease", "6.1.71")
+	a.Machine.Set("proc/version", "Linux version 6.1.71 (nixbld@localhost) (gcc 12.3.0) #1-NixOS SMP PREEMPT_DYNAMIC")
+	delete(a.Machine.FS, "sys/module/thunderbolt/parameters/dma_credits")
+	fs := diagnose.Run(diagnose.Input{Hardware: scan(t, a.Machine.FS), Measured: &diagnose.Measurement{Gbps: 11.8}})
+	i := slices.IndexFunc(fs, func(f diagnose.Finding) bool { return f.Kind.Code == "credit-window" })
+	if i < 0 {
+		t.Fatalf("no credit-window in %v", codes(fs, finding.Info))
+	}
+	for _, want := range []string{"linuxPackages_latest", `boot.kernelParams = [ "thunderbolt.dma_credits=32" ]`, "both machines"} {
+		if !strings.Contains(fs[i].Fix, want) {
+			t.Errorf("nothing about %q in %s", want, fs[i].Fix)
+		}
+	}
+}
+
 // TestMeasuredOneLane: 9.3 over one lane of 10 is what the link can do.
 func TestMeasuredOneLane(t *testing.T) {
 	a, b := pair()

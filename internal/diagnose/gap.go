@@ -82,15 +82,15 @@ func (s subject) creditHit(e map[string]string, m *Measurement, l limits) hit {
 		message: fmt.Sprintf("%s of %d trained: the %d receive credits of one DMA path end near %s", gbit(m.Gbps), s.link.Gbps(), l.count, gbit(l.credits))}
 	e["rate per credit"] = fmt.Sprintf("%g Gbit/s: %s", f.PerCredit, f.Source)
 	second := "; or a second cable to the same peer, which adds a path of its own for further streams"
+	h.gain = fmt.Sprintf("up to %s by a linear model (%d credits of %g, at most what the link carries); nobody has published this test on %s", gbit(min(l.wire, f.PerCredit*float64(f.MaxCredits))), f.MaxCredits, f.PerCredit, f.Name)
 	switch {
 	case l.count >= f.MaxCredits:
-		h.rule = controllerIsLimit
+		h.rule, h.gain = controllerIsLimit, ""
 		h.message = fmt.Sprintf("%s is what a path of %d receive credits carries on controllers of %s, the most they grant", gbit(m.Gbps), l.count, f.Name)
 	case !settable:
-		h.fix, h.gain = s.system.upgrade("6.12 or newer, which has thunderbolt.dma_credits")+"; then raise it to "+strconv.Itoa(f.MaxCredits)+second, "see dma_credits"
+		h.fix = fmt.Sprintf("on both machines, first a kernel with the parameter dma_credits: %s; then %s%s", s.system.upgrade("6.12 or newer"), s.system.parameter(fmt.Sprintf("thunderbolt.dma_credits=%d", f.MaxCredits)), second)
 	default:
 		h.fix = fmt.Sprintf("on both machines: %s%s", s.system.parameter(fmt.Sprintf("thunderbolt.dma_credits=%d", f.MaxCredits)), second)
-		h.gain = fmt.Sprintf("up to %s by a linear model (%d credits of %g, at most what the link carries); nobody has published this test on %s", gbit(min(l.wire, f.PerCredit*float64(f.MaxCredits))), f.MaxCredits, f.PerCredit, f.Name)
 	}
 	return h
 }

@@ -67,7 +67,7 @@ func (s system) module(name string) string {
 func (s system) upgrade(version string) string {
 	switch s {
 	case debian:
-		return "`apt update && apt install linux-image-amd64` and reboot; the fix is in kernel " + version
+		return "`apt update && apt full-upgrade` and reboot, or the kernel of backports where that brings none newer; the fix is in kernel " + version
 	case proxmox:
 		return "`apt update && apt full-upgrade` and reboot; the fix is in kernel " + version
 	case nixos:

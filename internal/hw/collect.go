@@ -36,12 +36,21 @@ func Collect(fsys fs.FS, live bool) ([]File, mesh.Hardware, []finding.Finding) {
 			}
 		}
 	}
+	self := r.files["proc/self"]
 	var out []File
 	for _, name := range slices.Sorted(maps.Keys(r.files)) {
-		if f := *r.files[name]; redact(&f, &h) {
+		f := *r.files[name]
+		if self != nil {
+			// /proc/net leads through the number of this process: put it straight.
+			if rest, ok := strings.CutPrefix(f.Name, "proc/"+self.Link+"/net/"); ok {
+				f.Name = "proc/net/" + rest
+			}
+		}
+		if redact(&f, &h) {
 			out = append(out, f)
 		}
 	}
+	slices.SortFunc(out, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
 	return out, h, findings
 }
 

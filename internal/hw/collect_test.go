@@ -6,8 +6,10 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"io/fs"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -45,6 +47,25 @@ func full() *hwtest.Machine {
 	return a
 }
 
+// TestCollectPutsProcStraight: /proc/net leads through /proc/self, whose number is of
+// no use elsewhere.
+func TestCollectPutsProcStraight(t *testing.T) {
+	m := full()
+	for name, target := range map[string]string{"proc/net": "self/net", "proc/self": "4711"} {
+		m.FS[name] = &fstest.MapFile{Data: []byte(target), Mode: fs.ModeSymlink}
+	}
+	delete(m.FS, "proc/net/route")
+	m.Set("proc/4711/net/snmp", "Ip: Forwarding FragFails\nIp: 1 7")
+	files, h, _ := hw.Collect(m.FS, false)
+	again, _ := hw.Scan(hwtest.Load(hw.Fixture(files, ""))[""])
+	if h.Host.Counters["Ip.FragFails"] != 7 || again.Host.Counters["Ip.FragFails"] != 7 {
+		t.Errorf("counters %v, of the copy %v", h.Host.Counters, again.Host.Counters)
+	}
+	if text := hw.Contents(files); strings.Contains(text, "4711") || !strings.Contains(text, "proc/net/snmp") {
+		t.Errorf("contents:\n%s", text)
+	}
+}
+
 // TestFixtureScansAlike: a scan of what was collected sees what the first scan saw,
 // but for what was masked.
 func TestFixtureScansAlike(t *testing.T) {
@@ -52,17 +73,17 @@ func TestFixtureScansAlike(t *testing.T) {
 	all["full"] = full().FS
 	for name, fsys := range all {
 		want, _ := hw.Scan(fsys)
-		files, same, fs := hw.Collect(fsys, false)
-		if diff := cmp.Diff(want, same); diff != "" || len(fs) > 0 {
-			t.Errorf("%s: collecting scans otherwise than scanning: %v\n%s", name, fs, diff)
+		files, same, found := hw.Collect(fsys, false)
+		if diff := cmp.Diff(want, same); diff != "" || len(found) > 0 {
+			t.Errorf("%s: collecting scans otherwise than scanning: %v\n%s", name, found, diff)
 		}
 		loaded := hwtest.Load(hw.Fixture(files, "from a test"))
 		if len(loaded) != 1 {
 			t.Fatalf("%s: the fixture holds %d trees", name, len(loaded))
 		}
-		got, fs := hw.Scan(loaded[""])
-		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(mesh.HostFacts{}, "Log")); diff != "" || len(fs) > 0 {
-			t.Errorf("%s: %v (-machine +fixture):\n%s", name, fs, diff)
+		got, found := hw.Scan(loaded[""])
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(mesh.HostFacts{}, "Log")); diff != "" || len(found) > 0 {
+			t.Errorf("%s: %v (-machine +fixture):\n%s", name, found, diff)
 		}
 		if len(got.Host.Log) != len(want.Host.Log) {
 			t.Errorf("%s: %d lines of the log, want %d", name, len(got.Host.Log), len(want.Host.Log))

@@ -150,7 +150,7 @@ func (t *tree) counters(f *mesh.HostFacts) {
 }
 
 // managers are programs that take interfaces into their hands unasked.
-var managers = []string{"NetworkManager", "dhcpcd", "dhcpcd5", "connmand", "systemd-network", "dockerd", "firewalld"}
+var managers = []string{"NetworkManager", "dhcpcd", "dhcpcd5", "connmand", "dockerd", "firewalld"}
 
 func (t *tree) managers(f *mesh.HostFacts) {
 	for _, e := range t.dir("proc").entries {

@@ -100,7 +100,7 @@ func keepLink(name string, h *mesh.Hardware) bool {
 	if strings.HasPrefix(name, "sys/devices/") {
 		return keepDevice(name, h)
 	}
-	return true
+	return name != "proc/self" && name != "proc/net" // put straight by Collect
 }
 
 var (
