@@ -40,10 +40,9 @@ func (v version) String() string { return fmt.Sprintf("%d.%d.%d", v[0], v[1], v[
 // release is which kernel runs.
 type release struct {
 	version
-	known   bool   // any version was found
-	patch   bool   // the third number is the upstream one
-	text    string // where it stood, for evidence
-	distros string
+	known bool   // any version was found
+	patch bool   // the third number is the upstream one
+	text  string // where it stood, for evidence
 }
 
 var (

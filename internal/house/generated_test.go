@@ -21,6 +21,9 @@ import (
 
 	// These are here, like config and plan, for the findings they register; TestGenerated
 	// notices a package that is missing.
+	_ "github.com/usb4mesh/usb4mesh/internal/cabling"
+	_ "github.com/usb4mesh/usb4mesh/internal/diagnose"
+	_ "github.com/usb4mesh/usb4mesh/internal/hw"
 	_ "github.com/usb4mesh/usb4mesh/internal/render"
 )
 

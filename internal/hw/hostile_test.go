@@ -105,7 +105,7 @@ func TestOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeRoot()
+	defer func() { _ = closeRoot() }()
 	start := time.Now()
 	h, findings := hw.Scan(fsys)
 	if len(h.Links) != 1 || h.Links[0].Interface != "thunderbolt0" || len(findings) != 1 {
@@ -165,7 +165,7 @@ func TestScanIsFast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeRoot()
+	defer func() { _ = closeRoot() }()
 	best := time.Hour
 	for range 5 {
 		start := time.Now()
@@ -185,7 +185,7 @@ func BenchmarkScan(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer closeRoot()
+	defer func() { _ = closeRoot() }()
 	for b.Loop() {
 		_, _ = hw.Scan(fsys)
 	}
@@ -198,7 +198,7 @@ func TestScanThisMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeRoot()
+	defer func() { _ = closeRoot() }()
 	h, _ := hw.Scan(fsys)
 	hw.AddLive(&h)
 	if name, _ := os.Hostname(); h.Node != name || h.Release == "" {
