@@ -7,6 +7,7 @@ import (
 
 	"github.com/usb4mesh/usb4mesh/internal/cabling"
 	"github.com/usb4mesh/usb4mesh/internal/finding"
+	"github.com/usb4mesh/usb4mesh/internal/hw"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
 )
 
@@ -98,6 +99,26 @@ func hardwareToJSON(h mesh.Hardware, findings []finding.Finding) hardwareJSON {
 	return out
 }
 
+// clean makes every text printable: it comes from another machine and goes to a
+// terminal, and into a cluster file.
+func (in *hardwareJSON) clean() {
+	texts := []*string{&in.Node, &in.Kernel, &in.Version, &in.Machine}
+	for i := range in.Controllers {
+		c := &in.Controllers[i]
+		texts = append(texts, &c.PCI, &c.Driver, &c.RouterUUID, &c.Name, &c.Security, &c.IOMMU)
+		for j := range c.Ports {
+			texts = append(texts, &c.Ports[j].Link)
+		}
+	}
+	for i := range in.Links {
+		l := &in.Links[i]
+		texts = append(texts, &l.Interface, &l.Parent, &l.PCI, &l.RouterUUID, &l.PeerUUID, &l.PeerName, &l.PeerVendor, &l.MAC, &l.XDomain, &l.Master)
+	}
+	for _, s := range texts {
+		*s = hw.Clean(*s)
+	}
+}
+
 // maxLinks bounds what one machine may claim in a file.
 const maxLinks = 1024
 
@@ -118,6 +139,7 @@ func readHardware(b []byte) (mesh.Hardware, error) {
 	if len(in.Links) > maxLinks || len(in.Controllers) > maxLinks {
 		return mesh.Hardware{}, fmt.Errorf("%d controllers and %d links are more than a machine has", len(in.Controllers), len(in.Links))
 	}
+	in.clean()
 	h := mesh.Hardware{Node: in.Node, Release: in.Kernel, Version: in.Version, Machine: in.Machine}
 	for _, c := range in.Controllers {
 		k := mesh.Controller{PCI: c.PCI, Driver: c.Driver, Domain: c.Domain, UUID: c.RouterUUID, Generation: c.Generation, Name: c.Name,

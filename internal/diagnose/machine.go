@@ -195,18 +195,104 @@ var handshakeStuck = &rule{
 	cause:   "the handshake between the two hosts failed, or the peer does not take part (driver not loaded, XDomain off, still booting)",
 	fix:     "wait 30 seconds and look again; then replug the cable, at the other machine first; see that the other machine has the thunderbolt driver loaded", gain: "the link",
 	source: "drivers/thunderbolt/usb4_port.c and xdomain.c: link turns usb4 before the peer host exists", proof: "the peer appears after replugging",
-	look: func(s subject) []hit {
-		if s.port.Link != "usb4" {
+	look: handshakeLook,
+}
+
+func handshakeLook(s subject) []hit {
+	if s.port.Link != "usb4" {
+		return nil
+	}
+	for _, l := range s.in.Hardware.Links {
+		if l.PCI == s.controller.PCI && l.Port == s.port.Adapter {
 			return nil
 		}
+	}
+	e := map[string]string{fmt.Sprintf("usb4_port%d/link", s.port.Adapter): s.port.Link, "peer host": "absent"}
+	s.quote(e, "", "failed read XDomain properties")
+	return []hit{{message: fmt.Sprintf("port %d has a cable in it, and no host answers", s.port.Adapter), evidence: e}}
+}
+
+var noLink = &rule{
+	code: "no-usb4-link", severity: finding.Info, title: "Something is plugged in, and there is no USB4 link",
+	explain: "The connector feels a partner, but the port has no USB4 link. A USB device or a charger is fine like that; a cable to another host is not: many USB-C cables carry power and USB 3 only, and some sockets are no USB4 ports.",
+	cause:   "a plain USB partner; a cable without USB4; a socket that is none; or a power delivery controller that missed the plug",
+	fix:     "if it is a cable to another host: take one marked 20 or 40, and sockets marked USB4 or with a bolt; replug it; if no cable helps, take both machines off mains for a minute (Framework: `framework_tool --pd-reset 2`)", gain: "the link",
+	source: "drivers/thunderbolt/usb4_port.c (link, connector); mecattaf/dotfiles on Framework Desktops whose controller goes blind after a reboot of both", proof: "link turns usb4 with another cable",
+	look: func(s subject) []hit {
+		if s.port.Link != "none" || !s.port.Partner {
+			return nil
+		}
+		file := fmt.Sprintf("usb4_port%d", s.port.Adapter)
+		return []hit{{message: fmt.Sprintf("something is plugged into port %d, without a USB4 link", s.port.Adapter), evidence: map[string]string{file + "/link": s.port.Link, file + "/connector": "has a partner"}}}
+	},
+}
+
+var hostReset = &rule{
+	code: "host-reset", severity: finding.Info, title: "Loading the driver resets the ports",
+	explain: "When the thunderbolt driver starts it resets the host router, and every peer sees the cable go and come. Some links do not come back by themselves then, others only after many minutes.",
+	cause:   "the module parameter host_reset is on, the default since it exists (not in 6.1)", gain: "links back after 90 to 110 s instead of 15 to 25 minutes with a Mac; no replugging on some machines",
+	source: "drivers/thunderbolt/nhi.c and tb.c; riverscn/thunderbolt-net-dkms (Mac peers); gavinmcfall/home-ops (MS-01). With 7.2 one project needed the default again", proof: "the link comes back after a reboot of this machine, with the parameter and not without",
+	look: func(s subject) []hit {
+		if s.in.Hardware.Parameter("thunderbolt", "host_reset") != "Y" {
+			return nil
+		}
+		e := map[string]string{"thunderbolt/parameters/host_reset": "Y"}
+		what := ""
 		for _, l := range s.in.Hardware.Links {
-			if l.PCI == s.controller.PCI && l.Port == s.port.Adapter {
-				return nil
+			if l.Peer.VendorID == vendorApple {
+				e[l.XDomain+"/vendor"], what = fmt.Sprintf("%#x", l.Peer.VendorID), "a Mac is a peer"
 			}
 		}
-		e := map[string]string{fmt.Sprintf("usb4_port%d/link", s.port.Adapter): s.port.Link, "peer host": "absent"}
-		s.quote(e, "", "failed read XDomain properties")
-		return []hit{{message: fmt.Sprintf("port %d has a cable in it, and no host answers", s.port.Adapter), evidence: e}}
+		for _, c := range s.in.Hardware.Controllers {
+			for _, p := range c.Ports {
+				if stuck := (subject{in: s.in, controller: &c, port: &p}); len(handshakeLook(stuck)) > 0 {
+					e[fmt.Sprintf("%s usb4_port%d/link", c.PCI, p.Adapter)], what = p.Link, "a peer does not answer"
+				}
+			}
+		}
+		if what == "" {
+			return nil
+		}
+		return []hit{{message: "the ports are reset when the driver loads, and " + what, evidence: e, fix: "to try, not to keep blindly: " + s.system.parameter("thunderbolt.host_reset=0")}}
+	},
+}
+
+const vendorApple = 0xa27
+
+var routerFull = &rule{
+	code: "router-full", severity: finding.Warning, title: "More links than the router can serve",
+	explain: "Each open link needs a DMA ring of its own in the controller. Behind a hub, more peers can be plugged in than there are rings; the interface that is set up last fails.",
+	cause:   "the controller has rings for fewer links", fix: "plug the peers into other controllers", gain: "links that can be set up",
+	source: "AMD routers announce three paths, one of them for control (dmesg of 438:20e); drivers/net/thunderbolt/main.c fails with `failed to allocate Tx ring`", proof: "setting one interface down lets the other come up",
+	look: func(s subject) []hit {
+		f := familyOf(s.controller)
+		var names []string
+		for _, l := range s.in.Hardware.Links {
+			if l.PCI == s.controller.PCI && l.Interface != "" {
+				names = append(names, l.Interface)
+			}
+		}
+		if f == nil || len(names) <= f.DataRings {
+			return nil
+		}
+		return []hit{{message: fmt.Sprintf("%d links on a controller that serves %d", len(names), f.DataRings), evidence: map[string]string{"interfaces": list(names)}}}
+	},
+}
+
+var oldBond = &rule{
+	code: "bond-unsupported", severity: finding.Warning, title: "The bond needs what the driver can't do",
+	explain: "Before kernel 7.0 the driver neither takes a MAC address nor tells its speed, so a bond of two cables works in active-backup mode only: 802.3ad and balance-rr lose packets or do not come up.",
+	cause:   "a bond of another mode than active-backup on a kernel before 7.0", gain: "both cables carry traffic",
+	fix:    "use mode active-backup; or give up the bond and let usb4mesh route over both cables; or kernel 7.0 or newer",
+	source: "drivers/net/bonding/bond_main.c; ndo_set_mac_address and get_link_ksettings came to thunderbolt_net with 7.0", proof: "the lines do not come back in the kernel log",
+	look: func(s subject) []hit {
+		e := map[string]string{}
+		s.quote(e, "bond", "failed to get link speed/duplex")
+		s.quote(e, "bond", "does not support setting the MAC address")
+		if len(e) == 0 {
+			return nil
+		}
+		return []hit{{message: "the kernel log complains about a bond", evidence: e}}
 	},
 }
 

@@ -68,21 +68,32 @@ var rules = map[string]func(*world){
 	"narrow-pcie":                  all(set(nhi+"vendor", "0x1b21"), set(nhi+"device", "0x2425"), set(nhi+"current_link_width", "2")),
 	"uuid-changes":                 all(set(nhi+"vendor", "0x8086"), set(nhi+"device", "0x9a1b")),
 	"handshake-stuck":              func(w *world) { w.cable.Unplug(); w.a.Set(nhi+"domain0/0-0/usb4_port2/link", "usb4") },
-	"trained-10x1":                 func(w *world) { w.cable.Train(1, 10) },
-	"trained-10x2":                 func(w *world) { w.cable.Train(2, 10) },
-	"trained-one-lane":             func(w *world) { w.cable.Train(1, 20) },
-	"peer-nameless":                func(w *world) { w.cable.Set("device_name", "(none)") },
-	"peer-kernel-differs":          func(w *world) { w.cable.Set("vendor", "0x1d6b") },
-	"no-network-service":           all(remove("sys/module/thunderbolt_net"), func(w *world) { w.cable.RemoveService(0) }),
-	"no-network-module":            all(remove("sys/module/thunderbolt_net"), remove("/net/thunderbolt0")),
-	"no-interface":                 remove("/net/thunderbolt0"),
-	"interface-down":               func(w *world) { w.cable.SetInterface(0, "flags", "0x1002") },
-	"no-carrier":                   func(w *world) { w.cable.SetInterface(0, "carrier", "0") },
-	"one-way":                      func(w *world) { w.cable.SetInterface(0, "statistics/tx_packets", "5000") },
-	"crc-errors":                   func(w *world) { w.cable.SetInterface(0, "statistics/rx_crc_errors", "3") },
-	"frames-lost":                  func(w *world) { w.cable.SetInterface(0, "statistics/rx_missed_errors", "3") },
-	"tso-in-transit":               all(forwarding, set("proc/net/snmp", "Ip: Forwarding FragFails\nIp: 1 9")),
-	"mtu-differs":                  all(second, func(w *world) { w.cable.SetInterface(0, "mtu", "65520") }),
+	"no-usb4-link": func(w *world) {
+		w.cable.Unplug()
+		w.a.Set(nhi+"domain0/0-0/usb4_port2/connector/port0-partner/type", "x")
+	},
+	"host-reset":       func(w *world) { w.cable.SetEnd(0, "vendor", "0xa27") },
+	"bond-unsupported": set("usb4mesh/log", "bond0: (slave thunderbolt0): failed to get link speed/duplex"),
+	"router-full": func(w *world) {
+		for i := range 2 {
+			hwtest.Plug(w.da.Port(10+i), hwtest.New("c").AddDomain("0000:c7:00.5", hwtest.AMD).Port(2))
+		}
+	},
+	"trained-10x1":        func(w *world) { w.cable.Train(1, 10) },
+	"trained-10x2":        func(w *world) { w.cable.Train(2, 10) },
+	"trained-one-lane":    func(w *world) { w.cable.Train(1, 20) },
+	"peer-nameless":       func(w *world) { w.cable.Set("device_name", "(none)") },
+	"peer-kernel-differs": func(w *world) { w.cable.Set("vendor", "0x1d6b") },
+	"no-network-service":  all(remove("sys/module/thunderbolt_net"), func(w *world) { w.cable.RemoveService(0) }),
+	"no-network-module":   all(remove("sys/module/thunderbolt_net"), remove("/net/thunderbolt0")),
+	"no-interface":        remove("/net/thunderbolt0"),
+	"interface-down":      func(w *world) { w.cable.SetInterface(0, "flags", "0x1002") },
+	"no-carrier":          func(w *world) { w.cable.SetInterface(0, "carrier", "0") },
+	"one-way":             func(w *world) { w.cable.SetInterface(0, "statistics/tx_packets", "5000") },
+	"crc-errors":          func(w *world) { w.cable.SetInterface(0, "statistics/rx_crc_errors", "3") },
+	"frames-lost":         func(w *world) { w.cable.SetInterface(0, "statistics/rx_missed_errors", "3") },
+	"tso-in-transit":      all(forwarding, set("proc/net/snmp", "Ip: Forwarding FragFails\nIp: 1 9")),
+	"mtu-differs":         all(second, func(w *world) { w.cable.SetInterface(0, "mtu", "65520") }),
 	"mtu-mismatch": func(w *world) {
 		w.cable.SetInterface(1, "mtu", "9000")
 		h, _ := hw.Scan(w.b.FS)

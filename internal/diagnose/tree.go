@@ -11,7 +11,7 @@ var tree = register([]*rule{
 						controllerDead.with(
 							controllerErrors.with(),
 							xdomainOff.with(
-								ports(handshakeStuck),
+								ports(handshakeStuck, noLink),
 								links(linkRules...),
 							),
 							firmwareManager,
@@ -19,10 +19,13 @@ var tree = register([]*rule{
 							interruptPlace,
 							narrowPCIe,
 							unstableUUID,
+							routerFull,
 						),
 					),
 					kernelDefects,
 					kernelUnknown,
+					hostReset,
+					oldBond,
 					sameMAC,
 					mtuDiffers,
 					foreignManager,

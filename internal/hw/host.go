@@ -91,7 +91,7 @@ func (t *tree) interfaces(f *mesh.HostFacts) {
 	all := t.dir("sys/class/net")
 	for _, e := range all.entries {
 		d := all.sub(e.Name())
-		if name := clean(e.Name()); d.number("flags")&1 != 0 && name != "lo" {
+		if name := Clean(e.Name()); d.number("flags")&1 != 0 && name != "lo" {
 			f.Interfaces = append(f.Interfaces, mesh.HostInterface{Name: name, MTU: d.number("mtu"), Master: d.target("master")})
 		}
 	}
@@ -161,7 +161,7 @@ func (t *tree) managers(f *mesh.HostFacts) {
 		if err != nil {
 			continue // it ended just now
 		}
-		if name := clean(string(b)); slices.Contains(managers, name) && !slices.Contains(f.Managers, name) {
+		if name := Clean(string(b)); slices.Contains(managers, name) && !slices.Contains(f.Managers, name) {
 			f.Managers = append(f.Managers, name)
 		}
 	}
@@ -173,7 +173,7 @@ func (t *tree) managers(f *mesh.HostFacts) {
 func (t *tree) firewalls(f *mesh.HostFacts) {
 	for _, file := range []string{"ip_tables_names", "ip6_tables_names"} {
 		for _, table := range strings.Fields(t.text("proc/net/" + file)) {
-			f.Firewalls = append(f.Firewalls, clean(strings.TrimSuffix(file, "_tables_names")+"tables "+table))
+			f.Firewalls = append(f.Firewalls, Clean(strings.TrimSuffix(file, "_tables_names")+"tables "+table))
 		}
 	}
 	for line := range strings.Lines(t.text("proc/modules")) {
@@ -200,7 +200,7 @@ func (t *tree) udevRules(f *mesh.HostFacts) {
 			for line := range strings.Lines(t.text(full)) {
 				number++
 				if authorizes(line) {
-					f.UdevRules = append(f.UdevRules, mesh.UdevRule{File: clean(full), Line: number, Text: clean(line)})
+					f.UdevRules = append(f.UdevRules, mesh.UdevRule{File: Clean(full), Line: number, Text: Clean(line)})
 				}
 			}
 		}

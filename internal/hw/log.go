@@ -14,7 +14,7 @@ var logWords = []string{"thunderbolt", "ThunderboltIP", "USB4 _OSC", "failed req
 func logLines(text string) []string {
 	lines := []string{}
 	for line := range strings.Lines(text) {
-		line = clean(line)
+		line = Clean(line)
 		if len(line) > attributeLimit {
 			line = line[:attributeLimit]
 		}

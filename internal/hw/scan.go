@@ -33,7 +33,7 @@ func Scan(fsys fs.FS) (mesh.Hardware, []finding.Finding) {
 	h.Node = t.line("proc/sys/kernel/hostname")
 	h.Release = t.line("proc/sys/kernel/osrelease")
 	h.Version = t.line("proc/version")
-	h.Machine = clean(t.line("sys/class/dmi/id/sys_vendor") + " " + t.line("sys/class/dmi/id/product_name"))
+	h.Machine = Clean(t.line("sys/class/dmi/id/sys_vendor") + " " + t.line("sys/class/dmi/id/product_name"))
 	for _, name := range []string{"thunderbolt", "thunderbolt_net"} {
 		if m, ok := t.module(name); ok {
 			h.Modules = append(h.Modules, m)
@@ -89,7 +89,7 @@ func (t *tree) controllers(h *mesh.Hardware) {
 
 func (t *tree) controller(h *mesh.Hardware, d dir) {
 	c := mesh.Controller{
-		PCI: clean(path.Base(d.name)), Vendor: d.number("vendor"), Device: d.number("device"),
+		PCI: Clean(path.Base(d.name)), Vendor: d.number("vendor"), Device: d.number("device"),
 		Driver: d.target("driver"), PCIeWidth: d.number("current_link_width"), Domain: -1,
 	}
 	if d.has("iommu_group") {
@@ -139,7 +139,16 @@ func (t *tree) domain(h *mesh.Hardware, c *mesh.Controller, d dir) {
 		for _, retimer := range u.entries {
 			if strings.HasPrefix(retimer.Name(), root+":") {
 				_ = u.sub(retimer.Name()).text("device") // so that a copy holds it
-				p.Retimers = append(p.Retimers, clean(retimer.Name()))
+				p.Retimers = append(p.Retimers, Clean(retimer.Name()))
+			}
+		}
+		if u.has("connector") { // the Type-C port, where firmware describes it
+			typec := u.sub("connector")
+			for _, e := range typec.entries {
+				if strings.HasSuffix(e.Name(), "-partner") {
+					p.Partner = true
+					_ = typec.sub(e.Name()).text("type") // so that a copy holds it
+				}
 			}
 		}
 		c.Ports = append(c.Ports, p)
@@ -257,7 +266,7 @@ func (t *tree) service(l *mesh.USB4Link, d dir) {
 }
 
 func (t *tree) netdev(l *mesh.USB4Link, d dir) {
-	l.Interface = clean(path.Base(d.name))
+	l.Interface = Clean(path.Base(d.name))
 	l.MAC = d.text("address")
 	l.MTU = d.number("mtu")
 	l.Up = d.number("flags")&1 != 0 // IFF_UP

@@ -125,10 +125,10 @@ func (t *tree) text(name string) string {
 }
 
 // line is text of one line.
-func (t *tree) line(name string) string { return clean(t.text(name)) }
+func (t *tree) line(name string) string { return Clean(t.text(name)) }
 
-// clean makes printable text of one line out of what a file holds.
-func clean(s string) string {
+// Clean makes printable text of one line out of what a file holds.
+func Clean(s string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' {
 			return ' '
@@ -220,7 +220,7 @@ func (d dir) text(name string) string {
 		return ""
 	}
 	s := strings.TrimRight(string(b), "\n")
-	if s != clean(s) && strings.TrimSpace(s) != clean(s) {
+	if s != Clean(s) && strings.TrimSpace(s) != Clean(s) {
 		d.odd(name, s, "one line of text")
 		return ""
 	}
@@ -265,7 +265,7 @@ func (d dir) target(name string) string {
 		d.t.report(finding.New(unreadable, "%s", readError(path.Join(d.name, name), err)))
 		return ""
 	}
-	return clean(path.Base(s))
+	return Clean(path.Base(s))
 }
 
 func (d dir) odd(name, got, want string) {

@@ -37,10 +37,10 @@ func ParseUevent(b []byte) (Uevent, error) {
 	if !ok || action == "" || strings.Trim(action, "abcdefghijklmnopqrstuvwxyz") != "" || !strings.HasPrefix(device, "/") {
 		return Uevent{}, errors.New("not a uevent of the kernel: no action@/path at its head")
 	}
-	e := Uevent{Action: action, Device: clean(device), Env: map[string]string{}}
+	e := Uevent{Action: action, Device: Clean(device), Env: map[string]string{}}
 	for _, p := range parts[1:] {
 		if key, value, ok := strings.Cut(p, "="); ok && key != "" {
-			e.Env[clean(key)] = clean(value)
+			e.Env[Clean(key)] = Clean(value)
 		}
 	}
 	return e, nil

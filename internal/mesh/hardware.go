@@ -38,6 +38,7 @@ type USB4Port struct {
 	Adapter  int      // lane 0 adapter on the host router
 	Link     string   // usb4, tbt, none
 	Retimers []string // device names
+	Partner  bool     // USB Type-C sees something plugged; false also where firmware does not tell
 }
 
 // Interrupt is one of an NHI's.
