@@ -90,11 +90,11 @@ func ours(f hw.File) bool { return strings.HasPrefix(f.Name, answers) }
 
 // collect gathers the files of a bundle, sorted, and the name of the machine.
 func collect(ctx context.Context, root string) ([]hw.File, string, error) {
-	fsys, closeRoot, err := hw.Open(root)
+	fsys, err := hw.Open(root)
 	if err != nil {
 		return nil, "", err
 	}
-	defer func() { _ = closeRoot() }() // nothing was written
+	defer func() { _ = fsys.Close() }() // nothing was written
 	files, h, findings := hw.Collect(fsys, root == "/")
 	add := func(name string, v any) {
 		text, isText := v.(string)

@@ -184,21 +184,26 @@ func writeDiagnosis(out io.Writer, in diagnose.Input, findings []diagnose.Findin
 				return err
 			}
 		}
-		for _, row := range []struct{ head, text string }{{"cause:", f.Cause}, {"fix:", f.Fix}, {"gain:", f.Gain}, {"proof:", f.Proof}} {
-			if row.text != "" {
-				fmt.Fprintf(out, "  %-8s%s\n", row.head, wrap(printableLine(row.text), 100, "          "))
+		said := map[string]bool{}
+		row := func(head, text string) {
+			if text != "" && !said[head+text] {
+				said[head+text] = true
+				fmt.Fprintf(out, "  %-8s%s\n", head, wrap(printableLine(text), 100, "          "))
 			}
 		}
-		said := map[string]bool{}
+		row("cause:", f.Cause)
+		for _, g := range group {
+			row("fix:", g.Fix)
+		}
+		row("gain:", f.Gain)
+		row("proof:", f.Proof)
 		for _, g := range group {
 			for _, key := range slices.Sorted(maps.Keys(g.Evidence)) {
-				if line := key + " = " + printableLine(g.Evidence[key]); !said[line] {
-					said[line] = true
-					fmt.Fprintf(out, "  read:   %s\n", wrap(line, 100, "          "))
-				}
+				row("read:", key+" = "+g.Evidence[key])
 			}
 		}
-		fmt.Fprintf(out, "  source: %s\n\n", wrap(f.Source, 100, "          "))
+		row("source:", f.Source)
+		fmt.Fprintln(out)
 	}
 	links := count(len(in.Hardware.Links), "link")
 	if len(findings) == 0 {
@@ -214,7 +219,7 @@ func writeDiagnosis(out io.Writer, in diagnose.Input, findings []diagnose.Findin
 }
 
 func sameAdvice(a, b diagnose.Finding) bool {
-	return a.Kind == b.Kind && a.Severity == b.Severity && a.Cause == b.Cause && a.Fix == b.Fix && a.Gain == b.Gain
+	return a.Kind == b.Kind && a.Severity == b.Severity && a.Cause == b.Cause && a.Gain == b.Gain
 }
 
 // printableLine keeps what a peer wrote into its name from driving the terminal.

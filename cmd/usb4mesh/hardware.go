@@ -16,11 +16,11 @@ func rootFlag(cmd *cobra.Command, root *string) {
 
 // scan reads the machine below root; "/" is this one, of which the kernel is asked too.
 func scan(root string) (mesh.Hardware, []finding.Finding, error) {
-	fsys, closeRoot, err := hw.Open(root)
+	fsys, err := hw.Open(root)
 	if err != nil {
 		return mesh.Hardware{}, nil, err
 	}
-	defer func() { _ = closeRoot() }() // nothing was written
+	defer func() { _ = fsys.Close() }() // nothing was written
 	h, findings := hw.Scan(fsys)
 	if root == "/" {
 		hw.AddLive(&h)

@@ -69,12 +69,20 @@ func (f Finding) MarshalJSON() ([]byte, error) {
 }
 
 // Run applies the rules. The findings are sorted: the gravest first, then in the
-// order of the tree.
+// order of the tree, equal codes side by side.
 func Run(in Input) []Finding {
 	s := subject{in: &in, system: systemOf(in.Hardware), kernel: releaseOf(in.Hardware)}
 	var out []Finding
 	walk(tree, s, &out)
-	slices.SortStableFunc(out, func(a, b Finding) int { return cmp.Compare(b.Severity, a.Severity) })
+	first := map[*finding.Kind]int{}
+	for i, f := range out {
+		if _, ok := first[f.Kind]; !ok {
+			first[f.Kind] = i
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(first[a.Kind], first[b.Kind]))
+	})
 	return out
 }
 

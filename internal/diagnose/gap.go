@@ -80,7 +80,7 @@ func (s subject) creditHit(e map[string]string, m *Measurement, l limits) hit {
 	_, settable := credits(&s.in.Hardware)
 	h := hit{rule: creditWindow, evidence: e,
 		message: fmt.Sprintf("%s of %d trained: the %d receive credits of one DMA path end near %s", gbit(m.Gbps), s.link.Gbps(), l.count, gbit(l.credits))}
-	e["rate per credit"] = fmt.Sprintf("%g Gbit/s: %s", f.PerCredit, f.Source)
+	e["assumed rate per credit"] = fmt.Sprintf("%g Gbit/s: %s", f.PerCredit, f.Source)
 	second := "; or a second cable to the same peer, which adds a path of its own for further streams"
 	h.gain = fmt.Sprintf("up to %s by a linear model (%d credits of %g, at most what the link carries); nobody has published this test on %s", gbit(min(l.wire, f.PerCredit*float64(f.MaxCredits))), f.MaxCredits, f.PerCredit, f.Name)
 	switch {
@@ -124,7 +124,7 @@ const modelSource = "computed: 256-byte USB4 packets, 4084 bytes of payload per 
 var (
 	creditWindow = &rule{
 		code: "credit-window", severity: finding.Warning, title: "The receive credits of one path are the limit",
-		explain: "The receiving router grants a link a number of credits, each for one packet of 256 bytes on the way. When all are out, the sender waits for them to come back. With the driver's 14 credits that ends near 12 Gbit/s on AMD, whatever the cable could carry: this, and no cap by a vendor, is why 40 Gbit/s links of AMD mini PCs carry 11 or 12.",
+		explain: "The receiving router grants a link a number of credits, each for one packet of 256 bytes on the way. When all are out, the sender waits for them to come back. With the driver's 14 credits that ends near 12 Gbit/s on AMD, whatever the cable could carry. Of what is known this explains best why 40 Gbit/s links of AMD mini PCs carry 11 or 12; that a vendor caps the rate, nothing shows.",
 		cause:   "too few receive credits for the way there and back, or an equal limit of the controller per DMA ring; only raising the credits tells which",
 		source:  "drivers/thunderbolt/tunnel.c (TB_DMA_CREDITS 14, limited by the router); credits swept on Intel by riverscn/thunderbolt-net-dkms; two rings of one cable carry 24 Gbit/s where one carries 12 on Strix Halo (hellas-ai/thunderbolt-ibverbs); 11.8 on 7940HS (F. Lin, 2024)",
 		proof:   "the rate rises with dma_credits and not with more streams; as root, the credits of the receive path in /sys/kernel/debug/thunderbolt/*/port*/path (bits 17 to 23 of dword 0)",

@@ -3,8 +3,6 @@ package hw
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 	"unsafe"
 
@@ -12,22 +10,6 @@ import (
 
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
 )
-
-// Open opens a folder that holds sys and proc; "/" is the machine itself. No
-// symbolic link leads out of it. The caller closes it.
-func Open(folder string) (fs.FS, func() error, error) {
-	root, err := os.OpenRoot(folder)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, name := range []string{"sys", "proc"} {
-		if info, err := root.Stat(name); err != nil || !info.IsDir() {
-			_ = root.Close() // the missing folder is the better news
-			return nil, nil, fmt.Errorf("%s holds no folder %s; name a folder that holds sys and proc, such as / or what `usb4mesh collect` packed", folder, name)
-		}
-	}
-	return root.FS(), root.Close, nil
-}
 
 // AddLive asks this machine's kernel for what is in no file: offload settings, and
 // the kernel log, which may be closed to all but root.
