@@ -6,15 +6,13 @@
 package hwtest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"strings"
 	"testing/fstest"
-
-	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/usb4mesh/usb4mesh/internal/hw"
 )
@@ -24,19 +22,18 @@ import (
 // with @ is a symbolic link, its text the target.
 func Load(archive []byte) map[string]fstest.MapFS {
 	trees := map[string]fstest.MapFS{}
-	archive = nameless.ReplaceAll(archive, []byte("--"))
-	for _, f := range txtar.Parse(archive).Files {
-		tree, name, ok := split(f.Name)
+	for _, f := range parse(archive) {
+		tree, name, ok := split(f.name)
 		if !ok {
 			continue
 		}
 		if trees[tree] == nil {
 			trees[tree] = fstest.MapFS{}
 		}
-		file := &fstest.MapFile{Data: f.Data, Mode: 0o444}
+		file := &fstest.MapFile{Data: f.data, Mode: 0o444}
 		if link, ok := strings.CutSuffix(name, "@"); ok {
 			name = link
-			file = &fstest.MapFile{Data: []byte(strings.TrimSpace(string(f.Data))), Mode: fs.ModeSymlink | 0o777}
+			file = &fstest.MapFile{Data: bytes.TrimSpace(f.data), Mode: fs.ModeSymlink | 0o777}
 		}
 		if fs.ValidPath(name) {
 			trees[tree][name] = file
@@ -45,9 +42,26 @@ func Load(archive []byte) map[string]fstest.MapFS {
 	return trees
 }
 
-// nameless is a marker line without a name, on which Parse of go-internal v1.16.0
-// panics.
-var nameless = regexp.MustCompile(`(?m)^-- --`)
+type entry struct {
+	name string
+	data []byte
+}
+
+// parse reads the txtar format: text up to the first "-- NAME --" line is comment.
+// The parser of go-internal v1.16.0 panics on the line "-- --", and fuzzing comes here.
+func parse(archive []byte) []entry {
+	var out []entry
+	for line := range bytes.Lines(archive) {
+		mark := bytes.TrimRight(line, "\r\n")
+		if len(mark) > len("--  --") && bytes.HasPrefix(mark, []byte("-- ")) && bytes.HasSuffix(mark, []byte(" --")) {
+			out = append(out, entry{name: strings.TrimSpace(string(mark[3 : len(mark)-3]))})
+		} else if len(out) > 0 {
+			last := &out[len(out)-1]
+			last.data = append(last.data, line...)
+		}
+	}
+	return out
+}
 
 func split(name string) (tree, rest string, ok bool) {
 	parts := strings.Split(name, "/")
