@@ -64,6 +64,8 @@ type (
 		PeerDeviceID int               `json:"peer_device_id"`
 		Up           bool              `json:"up"`
 		Master       string            `json:"master"`
+		Neighbour    string            `json:"neighbour_mac"`
+		PeerMACs     []string          `json:"peer_macs"`
 		Statistics   map[string]uint64 `json:"statistics"`
 	}
 	moduleJSON struct {
@@ -90,13 +92,22 @@ func hardwareToJSON(h mesh.Hardware, findings []finding.Finding) hardwareJSON {
 		out.Links = append(out.Links, usb4LinkJSON{
 			Interface: l.Interface, Parent: l.Parent, PCI: l.PCI, RouterUUID: l.RouterUUID, Port: l.Port, PeerUUID: l.Peer.UUID, PeerName: l.Peer.Name, PeerVendor: l.Peer.Vendor,
 			Lanes: min(l.RxLanes, l.TxLanes), GbpsPerLane: min(l.RxSpeed, l.TxSpeed), Gbps: l.Gbps(), MAC: l.MAC, MTU: l.MTU, Carrier: l.Carrier,
-			XDomain: l.XDomain, Hops: l.Hops, PeerVendorID: l.Peer.VendorID, PeerDeviceID: l.Peer.Device, Up: l.Up, Master: l.Master, Statistics: stats,
+			XDomain: l.XDomain, Hops: l.Hops, PeerVendorID: l.Peer.VendorID, PeerDeviceID: l.Peer.Device, Up: l.Up, Master: l.Master, Neighbour: l.Neighbour, PeerMACs: peerMACs(l.Peer.UUID), Statistics: stats,
 		})
 	}
 	for _, m := range h.Modules {
 		out.Modules = append(out.Modules, moduleJSON{m.Name, m.Parameters})
 	}
 	return out
+}
+
+// peerMACs lists the addresses that the peer's interface can have: those of the first
+// and the second connector of its router (lane adapters 1 and 2, 3 and 4).
+func peerMACs(uuid string) []string {
+	if hw.MAC(uuid, 1) == "" {
+		return []string{}
+	}
+	return []string{hw.MAC(uuid, 1), hw.MAC(uuid, 3)}
 }
 
 // clean makes every text printable: it comes from another machine and goes to a
@@ -112,7 +123,7 @@ func (in *hardwareJSON) clean() {
 	}
 	for i := range in.Links {
 		l := &in.Links[i]
-		texts = append(texts, &l.Interface, &l.Parent, &l.PCI, &l.RouterUUID, &l.PeerUUID, &l.PeerName, &l.PeerVendor, &l.MAC, &l.XDomain, &l.Master)
+		texts = append(texts, &l.Interface, &l.Parent, &l.PCI, &l.RouterUUID, &l.PeerUUID, &l.PeerName, &l.PeerVendor, &l.MAC, &l.XDomain, &l.Master, &l.Neighbour)
 	}
 	for _, s := range texts {
 		*s = hw.Clean(*s)
@@ -155,7 +166,7 @@ func readHardware(b []byte) (mesh.Hardware, error) {
 			XDomain: l.XDomain, PCI: l.PCI, RouterUUID: l.RouterUUID, Port: l.Port, Hops: l.Hops,
 			Peer:    mesh.PeerHost{UUID: l.PeerUUID, Name: l.PeerName, Vendor: l.PeerVendor, VendorID: l.PeerVendorID, Device: l.PeerDeviceID},
 			RxLanes: l.Lanes, TxLanes: l.Lanes, RxSpeed: l.GbpsPerLane, TxSpeed: l.GbpsPerLane,
-			Parent: l.Parent, Interface: l.Interface, MAC: l.MAC, MTU: l.MTU, Up: l.Up, Carrier: l.Carrier, Master: l.Master, Stats: l.Statistics,
+			Parent: l.Parent, Interface: l.Interface, MAC: l.MAC, MTU: l.MTU, Up: l.Up, Carrier: l.Carrier, Master: l.Master, Neighbour: l.Neighbour, Stats: l.Statistics,
 		})
 	}
 	for _, m := range in.Modules {

@@ -64,8 +64,9 @@ func (m Move) String() string {
 }
 
 // Against compares the cables that are plugged with a plan. Machines are known by
-// host name, ports by PCI path and adapter.
+// host name, of which the first label counts; ports by PCI path and adapter.
 func Against(c Cabling, p mesh.Plan, ports map[string][]mesh.Port) Comparison {
+	c = c.renamed(ports)
 	var out Comparison
 	want := map[string]string{}
 	for _, cable := range p.Cables {
@@ -110,6 +111,33 @@ func Against(c Cabling, p mesh.Plan, ports map[string][]mesh.Port) Comparison {
 
 func (c Cabling) scanned(node string) bool {
 	return slices.ContainsFunc(c.Machines, func(h mesh.Hardware) bool { return h.Node == node })
+}
+
+// renamed returns the cabling with host names as the plan has them: node1 for
+// Node1.example.org.
+func (c Cabling) renamed(ports map[string][]mesh.Port) Cabling {
+	planned := func(host string) string {
+		if _, ok := ports[host]; ok {
+			return host
+		}
+		if _, ok := ports[nodeName(host)]; ok {
+			return nodeName(host)
+		}
+		return host
+	}
+	c.Machines, c.Cables, c.Strangers = slices.Clone(c.Machines), slices.Clone(c.Cables), slices.Clone(c.Strangers)
+	for i := range c.Machines {
+		c.Machines[i].Node = planned(c.Machines[i].Node)
+	}
+	for i := range c.Cables {
+		for j := range c.Cables[i].Ends {
+			c.Cables[i].Ends[j].Node = planned(c.Cables[i].Ends[j].Node)
+		}
+	}
+	for i := range c.Strangers {
+		c.Strangers[i].End.Node, c.Strangers[i].Peer.Name = planned(c.Strangers[i].End.Node), planned(c.Strangers[i].Peer.Name)
+	}
+	return c
 }
 
 // outsider starts the name of an end that is no port of the plan.

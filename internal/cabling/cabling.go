@@ -164,10 +164,20 @@ func (m *matcher) byUUID() {
 		case len(back) == 1 && alike == 1:
 			m.join(a, back[0], Certain, "both ends name the other's router UUID")
 		case len(back) > 0:
-			// Nothing in sysfs says which port of the peer's router a link ends at.
+			// Nothing in sysfs says which port of the peer's router a link ends at, but
+			// each port has a MAC address of its own.
+			if i := slices.IndexFunc(back, func(b *seen) bool { return answers(a, b) || answers(b, a) }); i >= 0 {
+				m.join(a, back[i], Likely, "who answers on the link has the MAC address of the other end")
+				continue
+			}
 			m.join(a, back[0], Guess, fmt.Sprintf("%d cables join the same two routers; which end is which is not visible", alike))
 		}
 	}
+}
+
+// answers reports whether a's neighbour is b.
+func answers(a, b *seen) bool {
+	return a.link.Neighbour != "" && a.link.Neighbour == b.link.MAC
 }
 
 // nameless are what hosts call themselves before they have a name.

@@ -291,6 +291,29 @@ func TestMatchSurvives(t *testing.T) {
 			}
 		}
 	})
+	t.Run("two cables are told apart by who answers", func(t *testing.T) {
+		a, b := two()
+		hwtest.Plug(a.Port(1), b.Port(3)) // thunderbolt0 of a
+		hwtest.Plug(a.Port(3), b.Port(1))
+		a.Machine.Set("proc/net/arp", "IP address HW type Flags HW address Mask Device\n10.7.1.2 0x1 0x2 "+hw.MAC(b.UUID, 3)+" * thunderbolt0")
+		got := cabling.Match(scan(a.Machine, b.Machine))
+		want := "a 0000:00:0d.2 port 1 - b 0000:00:0d.2 port 3: 40, likely"
+		if len(got.Cables) != 2 || texts(got)[0] != want {
+			t.Errorf("%v, want %s first", texts(got), want)
+		}
+	})
+	t.Run("host names as nodes are called", func(t *testing.T) {
+		a, b := hwtest.New("Node_1.example.org"), hwtest.New("node-2")
+		hwtest.Plug(a.AddDomain("0000:c7:00.5", hwtest.AMD).Port(2), b.AddDomain("0000:c7:00.5", hwtest.AMD).Port(2))
+		plan := mesh.Plan{Cables: []mesh.CablePlan{{Name: "1", Ends: [2]mesh.Endpoint{{Node: "node-1", Port: "x"}, {Node: "node-2", Port: "x"}}}}}
+		ports := []mesh.Port{{Name: "x", Path: "pci-0000:c7:00.5"}}
+		for _, machines := range [][]mesh.Hardware{scan(a, b), scan(b)} {
+			got := cabling.Against(cabling.Match(machines), plan, map[string][]mesh.Port{"node-1": ports, "node-2": ports})
+			if !got.Clean() || len(got.Good) != 1 {
+				t.Errorf("%+v", got)
+			}
+		}
+	})
 	t.Run("two AMD cables are certain", func(t *testing.T) {
 		a, b := hwtest.New("a"), hwtest.New("b")
 		for _, pci := range []string{"0000:c7:00.5", "0000:c7:00.6"} {

@@ -34,6 +34,7 @@ func full() *hwtest.Machine {
 		"proc/17/comm":                                    "NetworkManager",
 		"proc/18/comm":                                    "my-private-program",
 		"proc/net/route":                                  "Iface\tDestination\nthunderbolt0\t0000FEA9\nppp0\t01020304",
+		"proc/net/arp":                                    "IP address HW type Flags HW address Mask Device\n10.7.1.2 0x1 0x2 02:11:22:33:44:55 * thunderbolt0\n198.51.100.9 0x1 0x2 66:66:66:66:66:66 * eth0",
 		"proc/modules":                                    "nf_tables 1 9 - Live\nwireguard 1 1 - Live",
 		"sys/bus/pci/devices/0000:01:00.0/class":          "0x010802",
 		"sys/bus/pci/devices/0000:01:00.0/vendor":         "0x144d",
@@ -95,12 +96,12 @@ func TestFixtureScansAlike(t *testing.T) {
 func TestCollectKeepsSecrets(t *testing.T) {
 	files, _, _ := hw.Collect(full().FS, false)
 	text := string(hw.Fixture(files, ""))
-	for _, secret := range []string{"my-private-program", "ppp0", "nvme", "wireguard", "my secret comment", "192.0.2.7", "2001:db8", "aa:bb:cc:dd:ee:ff", "ABC123", "hunter2", "c6030000-0062", "0x144d"} {
+	for _, secret := range []string{"my-private-program", "ppp0", "198.51.100.9", "66:66:66", "10.7.1.2", "nvme", "wireguard", "my secret comment", "192.0.2.7", "2001:db8", "aa:bb:cc:dd:ee:ff", "ABC123", "hunter2", "c6030000-0062", "0x144d"} {
 		if strings.Contains(text, secret) {
 			t.Errorf("%q is in the bundle", secret)
 		}
 	}
-	for _, needed := range []string{"NetworkManager", "thunderbolt0\t0000FEA9", "authorized", "new host found", "02:"} {
+	for _, needed := range []string{"NetworkManager", "thunderbolt0\t0000FEA9", "02:11:22:33:44:55", "authorized", "new host found", "02:"} {
 		if !strings.Contains(text, needed) {
 			t.Errorf("%q is not in the bundle", needed)
 		}

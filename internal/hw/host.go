@@ -16,6 +16,7 @@ func (t *tree) host(h *mesh.Hardware) {
 	t.cpu(f)
 	t.interrupts(h)
 	t.interfaces(f)
+	t.neighbours(h)
 	t.sysctls(h)
 	t.counters(f)
 	t.managers(f)
@@ -99,6 +100,24 @@ func (t *tree) interfaces(f *mesh.HostFacts) {
 	for line := range strings.Lines(t.text("proc/net/route")) {
 		if fields := strings.Fields(line); len(fields) > 2 && strings.EqualFold(fields[1], "0000FEA9") {
 			f.LinkLocal = append(f.LinkLocal, fields[0])
+		}
+	}
+}
+
+// neighbours reads who answers on each link. The address tells which of its ports the
+// peer has the cable in; see MAC.
+func (t *tree) neighbours(h *mesh.Hardware) {
+	seen := map[string][]string{}
+	for line := range strings.Lines(t.text("proc/net/arp")) {
+		// IP address, HW type, Flags, HW address, Mask, Device (net/ipv4/arp.c).
+		fields := strings.Fields(line)
+		if len(fields) == 6 && len(fields[3]) == len("00:00:00:00:00:00") && fields[3] != "00:00:00:00:00:00" && !slices.Contains(seen[fields[5]], fields[3]) {
+			seen[fields[5]] = append(seen[fields[5]], Clean(fields[3]))
+		}
+	}
+	for i := range h.Links {
+		if l := &h.Links[i]; len(seen[l.Interface]) == 1 {
+			l.Neighbour = seen[l.Interface][0]
 		}
 	}
 }

@@ -27,6 +27,12 @@ func redact(f *File, h *mesh.Hardware) bool {
 		f.Data, f.Note = []byte("\n"), "UUIDs of devices removed"
 	case f.Name == "proc/interrupts":
 		f.keep("only lines of thunderbolt", func(n int, line string) bool { return n == 0 || strings.Contains(line, "thunderbolt") })
+	case f.Name == "proc/net/arp":
+		f.keep("only neighbours on USB4 interfaces, without their IP addresses", func(n int, line string) bool {
+			fields := strings.Fields(line)
+			return n == 0 || len(fields) == 6 && isLink(fields[5], h)
+		})
+		f.Data = ipv4Address.ReplaceAll(f.Data, []byte("0.0.0.0"))
 	case f.Name == "proc/modules":
 		f.keep("only thunderbolt and nf_tables", func(_ int, line string) bool {
 			return strings.HasPrefix(line, "thunderbolt") || strings.HasPrefix(line, "nf_tables ")
@@ -34,7 +40,7 @@ func redact(f *File, h *mesh.Hardware) bool {
 	case f.Name == "proc/net/route":
 		f.keep("only routes of USB4 interfaces", func(n int, line string) bool {
 			name, _, _ := strings.Cut(line, "\t")
-			return n == 0 || slices.ContainsFunc(h.Links, func(l mesh.USB4Link) bool { return l.Interface == strings.TrimSpace(name) })
+			return n == 0 || isLink(strings.TrimSpace(name), h)
 		})
 	case strings.HasSuffix(f.Name, ".rules"):
 		f.blank("only lines that authorize Thunderbolt devices", authorizes)
@@ -77,6 +83,10 @@ func (f *File) blank(note string, pass func(string) bool) {
 		}
 	}
 	f.Data = []byte(out.String())
+}
+
+func isLink(name string, h *mesh.Hardware) bool {
+	return slices.ContainsFunc(h.Links, func(l mesh.USB4Link) bool { return l.Interface == name })
 }
 
 func isController(pci string, h *mesh.Hardware) bool {

@@ -70,6 +70,7 @@ type USB4Link struct {
 	Up        bool // administratively
 	Carrier   bool
 	Master    string // bridge or bond it is a port of
+	Neighbour string // MAC address of who answers at the other end; "" unknown, or several
 	Stats     map[string]uint64
 	Offloads  map[string]bool // tso, gso, gro; nil where nobody asked the driver
 }
