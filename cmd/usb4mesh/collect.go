@@ -95,7 +95,7 @@ func collect(ctx context.Context, root string) ([]hw.File, string, error) {
 		return nil, "", err
 	}
 	defer func() { _ = fsys.Close() }() // nothing was written
-	files, h, findings := hw.Collect(fsys, root == "/")
+	files, h, findings := hw.Collect(fsys, isHere(root))
 	add := func(name string, v any) {
 		text, isText := v.(string)
 		if !isText {
@@ -111,7 +111,7 @@ func collect(ctx context.Context, root string) ([]hw.File, string, error) {
 	add("discover.json", hardwareToJSON(h, findings))
 	add("diagnose.json", map[string]any{"findings": masked(diagnose.Run(diagnose.Input{Hardware: h}), &h)})
 	add("version", fmt.Sprintf("usb4mesh %s\n%s %s/%s\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH))
-	if root == "/" {
+	if isHere(root) {
 		add("state", networkState(ctx, &h))
 	}
 	slices.SortFunc(files, func(a, b hw.File) int { return strings.Compare(a.Name, b.Name) })

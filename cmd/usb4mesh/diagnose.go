@@ -51,6 +51,7 @@ cable are compared. Exit code 4 when anything above info was found.`,
 	f.StringVar(&o.planFile, "plan", "", "cluster file to compare the MTU with")
 	f.BoolVar(&o.quiet, "quiet", false, "leave out what is merely worth knowing")
 	f.BoolVar(&o.asJSON, "json", false, "print the findings as JSON")
+	_ = cmd.RegisterFlagCompletionFunc("interface", completeInterface)
 	_ = cmd.MarkFlagFilename("with", "json")
 	_ = cmd.MarkFlagFilename("plan", "yaml", "yml")
 	return cmd
@@ -80,8 +81,8 @@ func (o diagnoseOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	in.Hardware = h
-	if o.iface != "" && !slices.Contains(interfaces(in), o.iface) {
-		return usageError("%s has no USB4 interface %q; it has %s", h.Node, o.iface, strings.Join(interfaces(in), ", "))
+	if o.iface != "" && !slices.Contains(interfaces(h), o.iface) {
+		return usageError("%s has no USB4 interface %q; it has %s", h.Node, o.iface, strings.Join(interfaces(h), ", "))
 	}
 	findings := diagnose.Run(in)
 	if o.quiet {
@@ -98,16 +99,6 @@ func (o diagnoseOptions) run(cmd *cobra.Command) error {
 		return &exitError{code: exitProblems}
 	}
 	return err
-}
-
-func interfaces(in diagnose.Input) []string {
-	var names []string
-	for _, l := range in.Hardware.Links {
-		if l.Interface != "" {
-			names = append(names, l.Interface)
-		}
-	}
-	return names
 }
 
 // measurement reads --measured; nil where it is not given.

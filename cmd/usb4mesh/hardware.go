@@ -1,6 +1,8 @@
 package main
 
 import (
+	"path/filepath"
+
 	"github.com/spf13/cobra"
 
 	"github.com/usb4mesh/usb4mesh/internal/finding"
@@ -22,8 +24,35 @@ func scan(root string) (mesh.Hardware, []finding.Finding, error) {
 	}
 	defer func() { _ = fsys.Close() }() // nothing was written
 	h, findings := hw.Scan(fsys)
-	if root == "/" {
+	if isHere(root) {
 		hw.AddLive(&h)
 	}
 	return h, findings, nil
+}
+
+// isHere reports whether root is this very machine.
+func isHere(root string) bool { return filepath.Clean(root) == "/" }
+
+// completeInterface completes the USB4 interfaces of the machine below --root.
+func completeInterface(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	root, err := cmd.Flags().GetString("root")
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	h, _, err := scan(root)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return interfaces(h), cobra.ShellCompDirectiveNoFileComp
+}
+
+// interfaces names the interfaces of a machine's USB4 links.
+func interfaces(h mesh.Hardware) []string {
+	var names []string
+	for _, l := range h.Links {
+		if l.Interface != "" {
+			names = append(names, l.Interface)
+		}
+	}
+	return names
 }

@@ -108,6 +108,22 @@ func TestCollectKeepsSecrets(t *testing.T) {
 	}
 }
 
+func TestMask(t *testing.T) {
+	h := mesh.Hardware{Links: []mesh.USB4Link{{MAC: "02:e2:1e:08:57:bc"}}}
+	for text, want := range map[string]string{
+		"[12:30:45] thunderbolt 0000:c7:00.5: 0:3: disabled": "[12:30:45] thunderbolt 0000:c7:00.5: 0:3: disabled",
+		"local UUID d1030000-0090-8f18-23c5-b11c6cd30923":    "local UUID d1030000-0090-8f18-23c5-b11c6cd30923",
+		"from 2001:db8::1: and fe80::1%eth0, ::1.":           "from (address): and (address)%eth0, (address).",
+		"02:e2:1e:08:57:bc is ours, 02:e2:1e:08:57:bd not":   "02:e2:1e:08:57:bc is ours, (address) not",
+		"10.0.0.1:443 Serial No: X77-1 token=abc":            "(address):443 Serial No: (serial) token=(secret)",
+		"Linux 6.12.107, NVM version 33.0":                   "Linux 6.12.107, NVM version 33.0",
+	} {
+		if got := hw.Mask(text, &h); got != want {
+			t.Errorf("%q masked: %q, want %q", text, got, want)
+		}
+	}
+}
+
 // TestWriteTar: the archive is the same every time, lists its contents first, and
 // holds every file.
 func TestWriteTar(t *testing.T) {

@@ -2,6 +2,7 @@ package hw
 
 import (
 	"bytes"
+	"net/netip"
 	"path"
 	"regexp"
 	"slices"
@@ -116,7 +117,7 @@ func keepLink(name string, h *mesh.Hardware) bool {
 var (
 	macAddress  = regexp.MustCompile(`\b(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}\b`)
 	ipv4Address = regexp.MustCompile(`\b(?:\d{1,3}\.){3}\d{1,3}\b`)
-	ipv6Address = regexp.MustCompile(`\b(?:[0-9a-fA-F]{1,4}:){2,7}(?::?[0-9a-fA-F]{1,4})+\b|\b[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4})*::(?:[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4})*)?`)
+	withColons  = regexp.MustCompile(`[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*[0-9A-Fa-f:]`)
 	serial      = regexp.MustCompile(`(?i)(serial(?:[ _-]?(?:number|no))?\s*[:=]?\s*)\S+`)
 	secret      = regexp.MustCompile(`(?i)((?:password|passwd|secret|token|psk|key)\s*[=:]\s*)\S+`)
 )
@@ -135,11 +136,17 @@ func Mask(text string, h *mesh.Hardware) string {
 		return "(address)"
 	})
 	text = ipv4Address.ReplaceAllString(text, "(address)")
-	text = ipv6Address.ReplaceAllStringFunc(text, func(s string) string {
-		if own[strings.ToLower(s)] {
-			return s
+	// Whether it is an address decides who parses addresses: 0000:c7:00.5 is none.
+	text = withColons.ReplaceAllStringFunc(text, func(s string) string {
+		for end := len(s); end > 0; end-- {
+			if _, err := netip.ParseAddr(s[:end]); err == nil {
+				return "(address)" + s[end:]
+			}
+			if s[end-1] != ':' && s[end-1] != '.' { // the end of a sentence, or of what is quoted
+				break
+			}
 		}
-		return "(address)"
+		return s
 	})
 	text = serial.ReplaceAllString(text, "${1}(serial)")
 	return secret.ReplaceAllString(text, "${1}(secret)")
