@@ -169,6 +169,18 @@ func TestSeedThen(t *testing.T) {
 	}
 }
 
+// TestMeasuredASMedia: nobody has published how many credits that router grants.
+func TestMeasuredASMedia(t *testing.T) {
+	a, b := pair()
+	hwtest.Plug(a.Port(2), b.Port(2))
+	a.Machine.Set("sys/devices/pci0000:00/0000:00:08.3/0000:c7:00.5/vendor", "0x1b21")
+	fs := diagnose.Run(diagnose.Input{Hardware: scan(t, a.Machine.FS), Measured: &diagnose.Measurement{Gbps: 5.17}})
+	i := slices.IndexFunc(fs, func(f diagnose.Finding) bool { return f.Kind.Code == "credit-window" })
+	if i < 0 || !strings.Contains(fs[i].Fix, "dma_credits=28") || !strings.Contains(fs[i].Fix, "whether the router grants") {
+		t.Errorf("%v %+v", codes(fs, finding.Info), fs)
+	}
+}
+
 // TestMeasuredOneLane: 9.3 over one lane of 10 is what the link can do.
 func TestMeasuredOneLane(t *testing.T) {
 	a, b := pair()

@@ -16,8 +16,8 @@ type family struct {
 	Name       string
 	Vendor     int
 	PerCredit  float64         `json:"per_credit"`  // Gbit/s that one receive credit carries
-	MaxCredits int             `json:"max_credits"` // what the router grants
-	DataRings  int             `json:"data_rings"`  // links that one router can serve
+	MaxCredits int             `json:"max_credits"` // what the router grants, 0 unknown
+	DataRings  int             `json:"data_rings"`  // links that one router can serve, 0 unknown
 	Bands      map[string]band // by trained Gbit/s per direction
 	Source     string
 }

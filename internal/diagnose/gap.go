@@ -28,7 +28,9 @@ func (s subject) limits() limits {
 	l := limits{wire: share * float64(s.link.Gbps())}
 	l.count, _ = credits(&s.in.Hardware)
 	if f := familyOf(s.controller); f != nil {
-		l.count = min(l.count, f.MaxCredits)
+		if f.MaxCredits > 0 {
+			l.count = min(l.count, f.MaxCredits)
+		}
 		l.credits = f.PerCredit * float64(l.count)
 	}
 	return l
@@ -82,15 +84,21 @@ func (s subject) creditHit(e map[string]string, m *Measurement, l limits) hit {
 		message: fmt.Sprintf("%s of %d trained: the %d receive credits of one DMA path end near %s", gbit(m.Gbps), s.link.Gbps(), l.count, gbit(l.credits))}
 	e["assumed rate per credit"] = fmt.Sprintf("%g Gbit/s: %s", f.PerCredit, f.Source)
 	second := "; or a second cable to the same peer, which adds a path of its own for further streams"
-	h.gain = fmt.Sprintf("up to %s by a linear model (%d credits of %g, at most what the link carries); nobody has published this test on %s", gbit(min(l.wire, f.PerCredit*float64(f.MaxCredits))), f.MaxCredits, f.PerCredit, f.Name)
+	most := f.MaxCredits
+	if most == 0 {
+		most = 2 * defaultCreditCount // to try; the router may grant less
+		second += "; whether the router grants that many, its path in debugfs shows"
+	}
+	parameter := s.system.parameter(fmt.Sprintf("thunderbolt.dma_credits=%d", most))
+	h.gain = fmt.Sprintf("up to %s by a linear model (%d credits of %g, at most what the link carries); nobody has published this test on %s", gbit(min(l.wire, f.PerCredit*float64(most))), most, f.PerCredit, f.Name)
 	switch {
-	case l.count >= f.MaxCredits:
+	case l.count >= most:
 		h.rule, h.gain = controllerIsLimit, ""
 		h.message = fmt.Sprintf("%s is what a path of %d receive credits carries on controllers of %s, the most they grant", gbit(m.Gbps), l.count, f.Name)
 	case !settable:
-		h.fix = fmt.Sprintf("on both machines, first a kernel with the parameter dma_credits: %s; then %s%s", s.system.upgrade("6.12 or newer"), s.system.parameter(fmt.Sprintf("thunderbolt.dma_credits=%d", f.MaxCredits)), second)
+		h.fix = fmt.Sprintf("on both machines, first a kernel with the parameter dma_credits: %s; then %s%s", s.system.upgrade("6.12 or newer"), parameter, second)
 	default:
-		h.fix = fmt.Sprintf("on both machines: %s%s", s.system.parameter(fmt.Sprintf("thunderbolt.dma_credits=%d", f.MaxCredits)), second)
+		h.fix = fmt.Sprintf("on both machines: %s%s", parameter, second)
 	}
 	return h
 }

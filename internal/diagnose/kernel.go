@@ -109,10 +109,9 @@ func (d *defect) verdict(r release) (affected, sure bool, fixed string) {
 		seen, known := parseVersion(s.Seen)
 		return s.has(r.version), s.Fixed != "" || known && !seen.before(r.version), fixed
 	}
-	// Stable lines that nobody has read may have got the fix early.
-	v := r.version
-	newest, _ := parseVersion(d.Mainline.Fixed)
-	return d.Mainline.has(v), v[2] == 0 && r.patch || newest == version{}, d.Mainline.Fixed
+	// Stable lines that nobody has read may have got the fix early; what no line has
+	// is a feature that came with a release.
+	return d.Mainline.has(r.version), len(d.Lines) == 0 && d.Mainline != span{}, d.Mainline.Fixed
 }
 
 // defects are the rules made of kernels.json.

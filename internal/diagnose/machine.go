@@ -263,7 +263,7 @@ var routerFull = &rule{
 	code: "router-full", severity: finding.Warning, title: "More links than the router can serve",
 	explain: "Each open link needs a DMA ring of its own in the controller. Behind a hub, more peers can be plugged in than there are rings; the interface that is set up last fails.",
 	cause:   "the controller has rings for fewer links", fix: "plug the peers into other controllers", gain: "links that can be set up",
-	source: "AMD routers announce three paths, one of them for control (dmesg of 438:20e); drivers/net/thunderbolt/main.c fails with `failed to allocate Tx ring`", proof: "setting one interface down lets the other come up",
+	source: "AMD routers announce three paths, one of them for control (dmesg of 438:20e), a NUC8 twelve (netdev, May 2025); drivers/net/thunderbolt/main.c fails with `failed to allocate Tx ring`", proof: "setting one interface down lets the other come up",
 	look: func(s subject) []hit {
 		f := familyOf(s.controller)
 		var names []string
@@ -272,7 +272,7 @@ var routerFull = &rule{
 				names = append(names, l.Interface)
 			}
 		}
-		if f == nil || len(names) <= f.DataRings {
+		if f == nil || f.DataRings == 0 || len(names) <= f.DataRings {
 			return nil
 		}
 		return []hit{{message: fmt.Sprintf("%d links on a controller that serves %d", len(names), f.DataRings), evidence: map[string]string{"interfaces": list(names)}}}

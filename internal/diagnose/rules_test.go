@@ -125,6 +125,10 @@ var rules = map[string]func(*world){
 	"kernel-no-rediscovery":    kernel("6.1.60"),
 	"kernel-tcp6-checksum":     kernel("6.1.60"),
 	"kernel-amd-interrupts":    kernel("6.1.30"),
+	"kernel-use-after-free":    kernel("6.12.104"),
+	"kernel-amd-power-states":  kernel("6.1.24"),
+	"kernel-amd-wakeup":        kernel("6.5.12"),
+	"kernel-resume-swap":       kernel("6.12.107"),
 	"kernel-no-bonding":        kernel("5.15.0"),
 }
 
@@ -137,7 +141,7 @@ func (w *world) a2() string {
 // TestRules: each problem is found, with all that a finding needs; and the machine
 // without the problem does not have the finding.
 func TestRules(t *testing.T) {
-	usual := []string{"small-mtu", "default-credits", "kernel-login-leak"} // of the machine that nothing was done to
+	usual := []string{"small-mtu", "default-credits", "kernel-login-leak", "kernel-resume-swap"} // of the machine that nothing was done to
 	for _, code := range diagnose.Codes() {
 		prepare, ok := rules[code]
 		if !ok {
@@ -229,6 +233,9 @@ func TestKernels(t *testing.T) {
 		{"kernel-property-overflow", "6.1.0-44-amd64", debian12, false, false},
 		{"kernel-tcp6-checksum", "6.5.5", "", true, false},
 		{"kernel-tcp6-checksum", "6.8.12-4-pve", "", false, false},
+		{"kernel-no-bonding", "5.15.0-100-generic", "", true, true},
+		{"kernel-no-bonding", "5.19.0", "", false, false},
+		{"kernel-amd-wakeup", "6.1.176", "", true, false},
 		{"kernel-login-leak", "7.3-rc7", "", false, false},
 		{"kernel-login-leak", "rubbish", "", false, false},
 	} {
