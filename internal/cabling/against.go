@@ -238,8 +238,8 @@ func (out *Comparison) compare(p mesh.Plan, want, plugged map[string]string) {
 }
 
 // moves finds what to do with the hands, one planned cable after the other. Each
-// move brings at least one cable where it belongs and none away from there. Of two
-// moves that mend as much, the one within a machine is the easier.
+// move brings a cable where it belongs and none away from there. Where there is a
+// choice, a move within one machine is the easier.
 func moves(p mesh.Plan, want, at map[string]string) []Move {
 	var out []Move
 	for _, c := range p.Cables {
@@ -247,16 +247,10 @@ func moves(p mesh.Plan, want, at map[string]string) []Move {
 		if at[a] == b {
 			continue
 		}
-		var best Move
-		var bestAt map[string]string
-		for _, m := range candidates(a, b, at) {
-			next := m.apply(maps.Clone(at))
-			if bestAt == nil || score(next, want) > score(bestAt, want) || score(next, want) == score(bestAt, want) && m.local() && !best.local() {
-				best, bestAt = m, next
-			}
-		}
+		choice := candidates(a, b, at)
+		best := choice[max(0, slices.IndexFunc(choice, Move.local))]
 		out = append(out, best)
-		at = bestAt
+		at = best.apply(at)
 	}
 	// What is left over in planned ports is in the way of nothing, but not planned.
 	for _, port := range slices.Sorted(maps.Keys(at)) {
@@ -324,16 +318,6 @@ func (m Move) local() bool {
 	a, _, _ := strings.Cut(m.From, ":")
 	b, _, _ := strings.Cut(m.To, ":")
 	return a == b
-}
-
-func score(at, want map[string]string) int {
-	n := 0
-	for port, other := range want {
-		if at[port] == other {
-			n++
-		}
-	}
-	return n
 }
 
 var (

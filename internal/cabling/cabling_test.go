@@ -155,6 +155,9 @@ func TestEverySingleSwap(t *testing.T) {
 					t.Errorf("%s, plugs %s and %s swapped: moves %v", name, portName(all[i]), portName(all[j]), got.Moves)
 					continue
 				}
+				if m := got.Moves[0]; all[i][0] == all[j][0] && m.From[:2] != m.To[:2] {
+					t.Errorf("%s, plugs %s and %s swapped: %s, although the plugs are on one machine", name, portName(all[i]), portName(all[j]), m)
+				}
 				if diff := cmp.Diff(r.wanted(), carryOut(t, ends, got.Moves)); diff != "" {
 					t.Errorf("%s, plugs %s and %s swapped: %s does not mend it (-want +got):\n%s", name, portName(all[i]), portName(all[j]), got.Moves[0], diff)
 				}

@@ -114,6 +114,9 @@ func TestOpen(t *testing.T) {
 	if took := time.Since(start); took > 2*time.Second {
 		t.Errorf("the scan took %v", took)
 	}
+	if f, err := fsys.Open("proc/version"); err == nil {
+		t.Errorf("a pipe was opened: %v", f.Close())
+	}
 	if _, err := hw.Open(t.TempDir()); err == nil || !strings.Contains(err.Error(), "sys") {
 		t.Errorf("an empty folder: %v", err)
 	}
