@@ -171,7 +171,9 @@ func writeDiagnosis(out io.Writer, in diagnose.Input, findings []diagnose.Findin
 		group := findings[i : i+alike]
 		i += alike
 		for _, g := range group {
-			if err := printFindings(out, []finding.Finding{{Kind: g.Kind, Severity: g.Severity, Message: g.Subject + ": " + g.Message}}); err != nil {
+			head := g.Plain()
+			head.Hint = "" // the fix follows, for the whole group
+			if err := printFindings(out, []finding.Finding{head}); err != nil {
 				return err
 			}
 		}

@@ -2,6 +2,7 @@ package diagnose_test
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -193,6 +194,32 @@ func TestParentSilencesChildren(t *testing.T) {
 		}
 		if !slices.Contains(got, code) {
 			t.Errorf("%s not found: %v", code, got)
+		}
+	}
+}
+
+// TestFailureLines: the published lines of failing links are recognised.
+func TestFailureLines(t *testing.T) {
+	b, err := os.ReadFile("../hw/testdata/samples/failures-dmesg.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, peer := pair()
+	hwtest.Plug(a.Port(2), peer.Port(2)).SetInterface(0, "carrier", "0")
+	a.Machine.Set("usb4mesh/log", string(b))
+	evidence := map[string]string{}
+	for _, f := range diagnose.Run(diagnose.Input{Hardware: scan(t, a.Machine.FS)}) {
+		maps.Copy(evidence, f.Evidence)
+	}
+	for key, line := range map[string]string{
+		"kernel log: failed request link state change":         "failed request link state change, aborting",
+		"kernel log: timeout resetting host router":            "timeout resetting host router",
+		"kernel log: IO_PAGE_FAULT":                            "thunderbolt 0000:c8:00.6: AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x0043 address=0xecce8000 flags=0x0020]",
+		"kernel log: failed to get link speed/duplex":          "bond0: (slave thunderbolt0): failed to get link speed/duplex",
+		"kernel log: does not support setting the MAC address": "bond0: (slave thunderbolt0): The slave device specified does not support setting the MAC address",
+	} {
+		if evidence[key] != line {
+			t.Errorf("%s: evidence %q, want %q", key, evidence[key], line)
 		}
 	}
 }

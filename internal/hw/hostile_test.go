@@ -1,6 +1,7 @@
 package hw_test
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -223,7 +224,11 @@ func TestKernelLog(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("reading /dev/kmsg needs root")
 	}
-	if _, err := hw.KernelLog(); err != nil {
+	_, err := hw.KernelLog()
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		t.Skip("the kernel log is closed here, as in most containers")
+	}
+	if err != nil {
 		t.Error(err)
 	}
 }

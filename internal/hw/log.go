@@ -1,6 +1,10 @@
 package hw
 
-import "strings"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // logLimit bounds the lines that are kept, the newest.
 const logLimit = 400
@@ -28,13 +32,18 @@ func logLines(text string) []string {
 	return lines[max(0, len(lines)-logLimit):]
 }
 
-// kmsgText returns the text of one record of /dev/kmsg:
-// "6,339,5140900,-;text\n KEY=value\n" (Documentation/ABI/testing/dev-kmsg).
+// kmsgText returns a record of /dev/kmsg as dmesg shows it: of
+// "6,339,5140900,-;text\n KEY=value\n" (Documentation/ABI/testing/dev-kmsg) it is
+// "[    5.140900] text".
 func kmsgText(record string) string {
-	_, text, ok := strings.Cut(record, ";")
-	if !ok {
+	head, text, ok := strings.Cut(record, ";")
+	fields := strings.Split(head, ",")
+	if !ok || len(fields) < 4 {
 		return ""
 	}
 	text, _, _ = strings.Cut(text, "\n")
+	if µs, err := strconv.ParseUint(fields[2], 10, 64); err == nil {
+		text = fmt.Sprintf("[%5d.%06d] %s", µs/1e6, µs%1e6, text)
+	}
 	return text
 }

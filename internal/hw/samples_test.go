@@ -113,7 +113,7 @@ func TestSampleValues(t *testing.T) {
 			t.Errorf("e2e=%s: %+v", value, h.Modules)
 		}
 	}
-	if got := kmsgText("6,339,5140900,-;thunderbolt 0-1: new host found\n SUBSYSTEM=thunderbolt\n"); got != "thunderbolt 0-1: new host found" {
+	if got := kmsgText("6,339,5140900,-;thunderbolt 0-1: new host found\n SUBSYSTEM=thunderbolt\n"); got != "[    5.140900] thunderbolt 0-1: new host found" {
 		t.Errorf("kmsg record: %q", got)
 	}
 }

@@ -2,9 +2,12 @@ package hw
 
 import (
 	"context"
+	"errors"
 	"os"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestWatch makes the kernel send an event: writing an action into a device's uevent
@@ -25,7 +28,9 @@ func TestWatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile("/sys"+lo+"/uevent", []byte("change"), 0o200); err != nil {
+	if err := os.WriteFile("/sys"+lo+"/uevent", []byte("change"), 0o200); errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) {
+		t.Skip("/sys is read-only here, as in most containers: no device event can be provoked")
+	} else if err != nil {
 		t.Fatal(err)
 	}
 	select {
