@@ -29,7 +29,9 @@ func Collect(fsys fs.FS, live bool) ([]File, mesh.Hardware, []finding.Finding) {
 	h, findings := Scan(r)
 	if live {
 		AddLive(&h)
-		r.put("usb4mesh/log", strings.Join(h.Host.Log, "\n")+"\n")
+		if h.Host.Log != nil { // else it was not readable
+			r.put("usb4mesh/log", strings.Join(h.Host.Log, "\n")+"\n")
+		}
 		for _, l := range h.Links {
 			if l.Interface != "" && l.Offloads != nil {
 				r.put("usb4mesh/offloads/"+l.Interface, formatOffloads(l.Offloads))
