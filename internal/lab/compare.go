@@ -147,6 +147,8 @@ const (
 	startLimit = 90 * time.Second
 	// calmLimit bounds the wait for the best ways after a start or a plug.
 	calmLimit = 60 * time.Second
+	// restartMost is how often an engine is started anew.
+	restartMost = 3
 	// calmCheck is how often routes are looked at meanwhile.
 	calmCheck = 50 * time.Millisecond
 )
@@ -167,7 +169,7 @@ type comparer struct {
 
 func (c *comparer) progress(format string, args ...any) {
 	if c.o.Progress != nil {
-		c.o.Progress(Progress{Stage: c.name + ": " + fmt.Sprintf(format, args...), Done: c.jobs, Total: c.o.Rounds * len(c.o.How) * len(c.plan.Cables)})
+		c.o.Progress(Progress{Stage: c.name + ": " + fmt.Sprintf(format, args...), Done: c.jobs, Total: len(c.plannedCuts())})
 	}
 }
 
@@ -201,36 +203,67 @@ func (c *comparer) engine(ctx context.Context, name string) (r EngineResult, err
 			return r, err
 		}
 	}
+	r.Cuts, err = c.cuts(ctx, e)
+	return r, err
+}
+
+// cuts cuts every cable in every way. An engine that does not take a cable back
+// is started anew, so that the other cuts find a mesh that works, but not for ever.
+func (c *comparer) cuts(ctx context.Context, engine string) ([]CompareCut, error) {
+	out := []CompareCut{}
+	restarts := 0
+	for _, j := range c.plannedCuts() {
+		c.jobs++
+		cut, err := c.cutQuietly(ctx, j.cable, j.how, j.end)
+		if err != nil {
+			return out, fmt.Errorf("cut cable %s (%s): %w", j.cable.Name, j.how, err)
+		}
+		out = append(out, cut)
+		if cut.BackMS != Never {
+			continue
+		}
+		if restarts++; restarts > restartMost {
+			return out, fmt.Errorf("%d cables did not come back, the last is %s: %s", restarts, j.cable.Name, cut.BackWhy)
+		}
+		if err := c.l.Close(); err != nil {
+			return out, err
+		}
+		if _, err := c.open(ctx, engine); err != nil {
+			return out, fmt.Errorf("start again after cable %s did not come back: %w", j.cable.Name, err)
+		}
+	}
+	return out, nil
+}
+
+// plannedCut is a cut to come.
+type plannedCut struct {
+	cable mesh.CablePlan
+	how   string
+	end   int
+}
+
+// plannedCuts lists the cuts of one engine; the end alternates from cable to cable
+// and from round to round.
+func (c *comparer) plannedCuts() (all []plannedCut) {
 	for _, how := range c.o.How {
 		for round := range c.o.Rounds {
 			for i, cable := range c.plan.Cables {
-				c.jobs++
-				cut, err := c.cutQuietly(ctx, cable, how, (i+round)%2)
-				if err != nil {
-					return r, fmt.Errorf("cut cable %s (%s): %w", cable.Name, how, err)
-				}
-				r.Cuts = append(r.Cuts, cut)
-				if cut.BackMS == Never { // the other cuts deserve a mesh that works
-					if err := c.l.Close(); err != nil {
-						return r, err
-					}
-					if _, err := c.open(ctx, e); err != nil {
-						return r, fmt.Errorf("start again after cable %s did not come back: %w", cable.Name, err)
-					}
-				}
+				all = append(all, plannedCut{cable, how, (i + round) % 2})
 			}
 		}
 	}
-	return r, nil
+	return all
 }
 
 // open makes a lab, waits until every pair answers, returns how long that took in
 // ms, and goes on to wait for the best ways.
 func (c *comparer) open(ctx context.Context, engine string) (took float64, err error) {
 	c.progress("start")
-	if c.l, err = New(ctx, c.plan, Options{Engine: engine}); err != nil {
+	l, err := New(ctx, c.plan, Options{Engine: engine})
+	if err != nil {
 		return 0, err
 	}
+	c.l = l
 	began := time.Now()
 	checked, err := c.l.Check(ctx, startLimit, pairsOf(c.paths, nil)...)
 	took = c.l.Setup.Millis + millis(time.Since(began))

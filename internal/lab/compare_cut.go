@@ -83,12 +83,14 @@ const (
 	probeReplugMost = 3 * time.Second
 )
 
-// cutQuietly makes one cut, and again if this machine stalled meanwhile.
+// cutQuietly makes one cut, and again if this machine stalled meanwhile. A cut that
+// did not heal needs no second try: no stall is that long, and packets that circle
+// until their hop limit ends them keep a small machine busy by themselves.
 func (c *comparer) cutQuietly(ctx context.Context, cable mesh.CablePlan, how string, end int) (CompareCut, error) {
 	for repeated := 0; ; repeated++ {
 		out, err := c.cut(ctx, cable, how, end)
 		out.Repeated = repeated
-		if err != nil || !out.stalled() || out.BackMS == Never || repeated == repeatMost {
+		if err != nil || !out.stalled() || !out.Healed || out.BackMS == Never || repeated == repeatMost {
 			return out, err
 		}
 	}
