@@ -13,35 +13,55 @@ type RateRatio struct {
 	Hops  int       `json:"hops"`
 	Tool  string    `json:"tool"`
 	Gbps  []float64 `json:"gbps"`      // of the pair, turn by turn
-	Bare  []float64 `json:"bare_gbps"` // of the bare cable, each measured just before
+	Bare  []float64 `json:"bare_gbps"` // of the bare cable, each just before or after
 	Ratio float64   `json:"ratio"`     // median of the turns' ratios
 }
 
-// throughput measures every pair in turns with a bare cable: A B A B, so that
-// whatever else happens on this machine meets both.
+// throughput measures every pair in turns with a bare cable: A B, B A, A B, so
+// that whatever else happens on this machine meets both.
 func (c *comparer) throughput(ctx context.Context) ([]RateRatio, error) {
 	var out []RateRatio
 	for i, p := range c.paths {
 		r := RateRatio{Pair: p.Pair, Hops: p.Hops()}
-		var ratios []float64
 		for turn := range c.o.Throughput {
 			c.progress("throughput of pair %d of %d, turn %d", i+1, len(c.paths), turn+1)
-			bare, err := c.l.Bare(ctx, c.plan.MTU, 0, "")
-			if err != nil {
+			if err := c.turn(ctx, &r, turn%2 == 0); err != nil {
 				return nil, err
 			}
-			rate, err := c.l.Throughput(ctx, p.Pair, 0, bare.Tool)
-			if err != nil {
-				return nil, err
-			}
-			r.Tool = rate.Tool
-			r.Gbps, r.Bare = append(r.Gbps, rate.Gbps), append(r.Bare, bare.Gbps)
-			ratios = append(ratios, rate.Gbps/bare.Gbps)
 		}
-		r.Ratio = middle(ratios)
+		r.Ratio = middle(r.ratios())
 		out = append(out, r)
 	}
 	return out, nil
+}
+
+// turn measures the pair and the bare cable once each.
+func (c *comparer) turn(ctx context.Context, r *RateRatio, bareFirst bool) error {
+	for _, bare := range []bool{bareFirst, !bareFirst} {
+		if bare {
+			rate, err := c.l.Bare(ctx, c.plan.MTU, 0, "")
+			if err != nil {
+				return err
+			}
+			r.Bare = append(r.Bare, rate.Gbps)
+			continue
+		}
+		rate, err := c.l.Throughput(ctx, r.Pair, 0, "")
+		if err != nil {
+			return err
+		}
+		r.Gbps, r.Tool = append(r.Gbps, rate.Gbps), rate.Tool
+	}
+	return nil
+}
+
+// ratios returns the ratio of each turn.
+func (r RateRatio) ratios() []float64 {
+	all := make([]float64, len(r.Gbps))
+	for i := range all {
+		all[i] = r.Gbps[i] / r.Bare[i]
+	}
+	return all
 }
 
 // middle is the median, between the two in the middle of an even number; 0 of nothing.

@@ -168,10 +168,16 @@ func (c Comparison) rates() [][]string {
 		return nil
 	}
 	rows := [][]string{{"pair", "family", "hops", "Gbit/s", "bare cable", "ratio"}}
-	for _, r := range c.Throughput {
-		rows = append(rows, []string{r.From + " to " + r.To, r.Family, fmt.Sprint(r.Hops),
-			fmt.Sprintf("%.1f", middle(r.Gbps)), fmt.Sprintf("%.1f", middle(r.Bare)), fmt.Sprintf("%.3f", r.Ratio)})
+	row := func(name, family, hops string, rate, bare, ratios []float64) {
+		rows = append(rows, []string{name, family, hops,
+			fmt.Sprintf("%.1f", middle(rate)), fmt.Sprintf("%.1f", middle(bare)), fmt.Sprintf("%.3f", middle(ratios))})
 	}
+	var rate, bare, ratios []float64
+	for _, r := range c.Throughput {
+		row(r.From+" to "+r.To, r.Family, fmt.Sprint(r.Hops), r.Gbps, r.Bare, r.ratios())
+		rate, bare, ratios = append(rate, r.Gbps...), append(bare, r.Bare...), append(ratios, r.ratios()...)
+	}
+	row("all pairs", "both", "", rate, bare, ratios)
 	return rows
 }
 
