@@ -12,9 +12,9 @@ import (
 // text comes out. engine_frr.go runs FRR with it.
 //
 // All configurations have in common that a node is known by its identity alone:
-// the identity stands on umesh0 and on every port (package plan sees to that), no
-// cable has a subnet, and zebra is told to send from the identity. They stand on
-// FRR's own words for its commands, docs.frrouting.org, and were tried on 8.4.
+// no cable has a subnet, and zebra is told to send from the identity. They hold
+// routing only; addresses and sysctls are given to the node as frrNodePlan says.
+// The commands are those of docs.frrouting.org, tried on FRR 8.4.
 
 // frrProtocol is a routing protocol of FRR.
 type frrProtocol string
@@ -204,6 +204,9 @@ func (c *frrWriter) passive(lines ...string) {
 	c.block("interface "+mesh.IdentityInterface, append([]string{"no link-detect"}, lines...)...)
 }
 
+// ospfWords begin the commands of an interface, by family.
+var ospfWords = map[string]string{"ip": "ip ospf", "ipv6": "ipv6 ospf6"}
+
 // ospf writes OSPFv2 and OSPFv3: the same network twice. Every cable is point to
 // point, so nobody elects a designated router.
 func (c *frrWriter) ospf() {
@@ -211,7 +214,7 @@ func (c *frrWriter) ospf() {
 		l := &c.node.Links[i]
 		var lines []string
 		c.families(func(word string, _ netip.Addr) {
-			p := map[string]string{"ip": "ip ospf", "ipv6": "ipv6 ospf6"}[word]
+			p := ospfWords[word]
 			lines = append(lines,
 				p+" area 0",
 				p+" network point-to-point",
@@ -225,7 +228,7 @@ func (c *frrWriter) ospf() {
 	}
 	var passive []string
 	c.families(func(word string, _ netip.Addr) {
-		p := map[string]string{"ip": "ip ospf", "ipv6": "ipv6 ospf6"}[word]
+		p := ospfWords[word]
 		passive = append(passive, p+" area 0", p+" passive")
 	})
 	c.passive(passive...)
@@ -250,7 +253,8 @@ func (c *frrWriter) ospf() {
 
 // bgp writes one AS per node and sessions over the link-local addresses of the
 // cables, which carry both families. BGP counts hops; it knows no speed of a
-// cable. Peers learn each other's address from router advertisements.
+// cable. Peers learn each other's address from router advertisements. The
+// identity must not stand on ports, see frrNodePlan.
 func (c *frrWriter) bgp() {
 	for _, l := range c.node.Links {
 		c.block("interface "+l.Interface, c.tuned("ipv6 nd ra-interval 1"))
