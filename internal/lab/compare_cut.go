@@ -37,7 +37,7 @@ type CompareCut struct {
 	BackWhy       string  `json:"back_why"` // not back: what was missing
 	// Lost before the cut, over all pairs, and the most that a probe was late:
 	// what this machine did by itself. Repeated counts the attempts at this cut
-	// that were thrown away because the machine stalled.
+	// that were thrown away, see cutQuietly.
 	BeforeMS float64 `json:"before_ms"`
 	LateMS   float64 `json:"late_ms"`
 	Repeated int     `json:"repeated"`
@@ -83,14 +83,16 @@ const (
 	probeReplugMost = 3 * time.Second
 )
 
-// cutQuietly makes one cut, and again if this machine stalled meanwhile. A cut that
-// did not heal needs no second try: no stall is that long, and packets that circle
-// until their hop limit ends them keep a small machine busy by themselves.
+// cutQuietly makes one cut, and again if this machine stalled meanwhile, or if some
+// other program's carrier event held the news of a carrier cut back. A cut that did
+// not heal needs no second try: no stall is that long, and packets that circle until
+// their hop limit ends them keep a small machine busy by themselves.
 func (c *comparer) cutQuietly(ctx context.Context, cable mesh.CablePlan, how string, end int) (CompareCut, error) {
 	for repeated := 0; ; repeated++ {
 		out, err := c.cut(ctx, cable, how, end)
 		out.Repeated = repeated
-		if err != nil || !out.stalled() || !out.Healed || out.BackMS == Never || repeated == repeatMost {
+		spoilt := out.stalled() || how == Carrier && out.HeldBack()
+		if err != nil || !spoilt || !out.Healed || out.BackMS == Never || repeated == repeatMost {
 			return out, err
 		}
 	}

@@ -183,8 +183,8 @@ func (c Comparison) rates() [][]string {
 
 // Noise says how undisturbed the cuts were that count: probes that were lost
 // while no cable was cut, the most that a probe was late, how many attempts were
-// thrown away because this machine stalled, and how many stalled cuts were kept
-// because the last attempt was no better.
+// thrown away, and how many cuts were kept although this machine stalled, because
+// the last attempt was no better or the cut did not heal.
 func (c Comparison) Noise() (beforeMS, lateMS float64, repeated, stalled int) {
 	for _, e := range c.Engines {
 		for _, cut := range e.Cuts {
@@ -220,8 +220,9 @@ func (c Comparison) failures() string {
 func (c Comparison) noise() string {
 	before, late, repeated, stalled := c.Noise()
 	return fmt.Sprintf("Noise of this machine: while no cable was cut, %.0f ms of probes were lost in all control periods together; "+
-		"a probe was sent %.0f ms late at most. %d cuts were repeated because probes were more than %d ms late or lost before the cut; "+
-		"%d cuts count although that was so.", before, late, repeated, stallMS, stalled)
+		"a probe was sent %.0f ms late at most. %d cuts were repeated, because probes were more than %d ms late or lost before the cut, "+
+		"or because somebody else's carrier event held a carrier cut back; %d cuts count although probes were late or lost.",
+		before, late, repeated, stallMS, stalled)
 }
 
 // WriteText writes the comparison for a person at a terminal.

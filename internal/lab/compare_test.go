@@ -243,7 +243,7 @@ func TestCompareWrites(t *testing.T) {
 			}
 			for _, want := range []string{
 				"until replugged", "OSPF (FRR 8.4.4)", "1.25 s", "41.0 MiB", "21.0 MiB", "2.5 %", "0.975", "BGP unnumbered: no such thing",
-				"2 cuts were repeated", "1 cuts count although",
+				"2 cuts were repeated", "1 cuts count although probes were late",
 			} {
 				if !strings.Contains(b.String(), want) {
 					t.Errorf("%q is missing in:\n%s", want, b.String())
