@@ -86,28 +86,11 @@ func Articulations(n int, links [][2]int) []int {
 // Hops returns the most hops between two nodes that are joined, and the average
 // over all such pairs; 0 and 0 where there is no pair.
 func Hops(n int, links [][2]int) (diameter int, average float64) {
-	adj := newAdjacency(n, links)
-	hops := make([]int, n)
-	queue := make([]int, 0, n)
-	sum, pairs := 0, 0
-	for root := range n {
-		for i := range hops {
-			hops[i] = -1
-		}
-		hops[root] = 0
-		queue = append(queue[:0], root)
-		for i := 0; i < len(queue); i++ {
-			at := queue[i]
-			sum += hops[at]
-			diameter = max(diameter, hops[at])
-			for _, a := range adj[at] {
-				if hops[a.to] < 0 {
-					hops[a.to] = hops[at] + 1
-					queue = append(queue, a.to)
-				}
-			}
-		}
-		pairs += len(queue) - 1
+	w := newWalker(n, links)
+	sum, diameter := w.hops()
+	pairs := 0
+	for _, part := range Components(n, links) {
+		pairs += len(part) * (len(part) - 1)
 	}
 	if pairs == 0 {
 		return 0, 0

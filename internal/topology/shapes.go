@@ -23,7 +23,11 @@ func init() { // not a literal: best refers to the others
 		{"chain", sized(chain)},
 		{"star", star},
 		{"grid", grid},
+		{"torus", torus},
 		{"hypercube", hypercube},
+		{"petersen", fixed(10, petersen)},
+		{"heawood", fixed(14, heawood)},
+		{"circulant", circulantShape},
 		{best, wireBest},
 	}
 }
@@ -70,11 +74,15 @@ func fullMesh(r Request) ([]Cable, error) {
 	if err := enough(r, func(int) int { return n - 1 }); err != nil {
 		return nil, err
 	}
+	return plug(r, complete(n))
+}
+
+func complete(n int) [][2]int {
 	var offsets []int
 	for k := 1; k <= n/2; k++ {
 		offsets = append(offsets, k)
 	}
-	return plug(r, circulant(n, offsets...))
+	return circulant(n, offsets...)
 }
 
 func star(r Request) ([]Cable, error) {
@@ -99,7 +107,12 @@ func star(r Request) ([]Cable, error) {
 
 // grid numbers its nodes row by row. It must be full: a last row with gaps would
 // leave nodes on one cable.
-func grid(r Request) ([]Cable, error) {
+func grid(r Request) ([]Cable, error) { return rectangle(r, gridLinks) }
+
+// torus is a grid whose rows and columns are closed to rings.
+func torus(r Request) ([]Cable, error) { return rectangle(r, torusLinks) }
+
+func rectangle(r Request, pairs func(n, columns int) [][2]int) ([]Cable, error) {
 	n, columns := len(r.Ports), r.Columns
 	if n < 2 {
 		return nil, nil
@@ -116,16 +129,30 @@ func grid(r Request) ([]Cable, error) {
 	if n%columns != 0 {
 		return nil, &SizeError{Shape: r.Shape, Nodes: n, Columns: columns, Want: fmt.Sprintf("a multiple of %d, its columns", columns)}
 	}
-	var pairs [][2]int
-	for i := range n {
-		if i%columns < columns-1 {
-			pairs = append(pairs, [2]int{i, i + 1})
+	return plug(r, pairs(n, columns))
+}
+
+// fixed makes a shape of a graph of one size.
+func fixed(size int, pairs func() [][2]int) func(Request) ([]Cable, error) {
+	return func(r Request) ([]Cable, error) {
+		switch len(r.Ports) {
+		case 0, 1:
+			return nil, nil
+		case size:
+			return plug(r, pairs())
 		}
+		return nil, &SizeError{Shape: r.Shape, Nodes: len(r.Ports), Want: fmt.Sprint(size)}
 	}
-	for i := range n - columns {
-		pairs = append(pairs, [2]int{i, i + columns})
+}
+
+// circulantShape is a ring with chords, as many as the node with the fewest ports allows, of
+// the lengths that shorten the ways most.
+func circulantShape(r Request) ([]Cable, error) {
+	n := len(r.Ports)
+	if n < 2 {
+		return nil, nil
 	}
-	return plug(r, pairs)
+	return plug(r, circulant(n, offsets(n, slices.Min(r.Ports))...))
 }
 
 // squarest returns the least number of columns that is at least the number of
@@ -143,6 +170,11 @@ func hypercube(r Request) ([]Cable, error) {
 	if n&(n-1) != 0 {
 		return nil, &SizeError{Shape: r.Shape, Nodes: n, Want: "a power of two"}
 	}
+	return plug(r, cube(n))
+}
+
+// cube joins nodes whose numbers differ in one bit.
+func cube(n int) [][2]int {
 	var pairs [][2]int
 	for k := range bits.Len(uint(n)) - 1 {
 		for i := range n {
@@ -151,7 +183,7 @@ func hypercube(r Request) ([]Cable, error) {
 			}
 		}
 	}
-	return plug(r, pairs)
+	return pairs
 }
 
 // petersen is the largest graph of three cables per node and two hops at most

@@ -4,7 +4,7 @@ package topology
 type Request struct {
 	Shape   string // one of Shapes
 	Ports   []int  // free ports of each node
-	Columns int    // of a grid; 0 chooses the squarest
+	Columns int    // of a grid or torus; 0 chooses the squarest
 	Hub     int    // node at the centre of a star; -1 chooses the one with most ports
 }
 
@@ -60,6 +60,11 @@ func Feasible(r Request) []string {
 		}
 	}
 	return names
+}
+
+// Plug gives the links of a wiring ports, as Wire does for shapes. The error is a *PortsError.
+func Plug(w Wiring, ports []int) ([]Cable, error) {
+	return plug(Request{Shape: w.Name, Ports: ports}, w.Links)
 }
 
 // plug gives the ends of each pair ports: the lowest free one where it leaves,

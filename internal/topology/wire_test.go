@@ -98,7 +98,7 @@ func TestWireSaysWhatIsMissing(t *testing.T) {
 		{Request{Shape: "best", Ports: []int{2, 0}, Hub: -1}, &NoShapeError{2},
 			"no known shape joins these 2 nodes with the ports they have"},
 		{Request{Shape: "rign", Ports: ports(2, 2)}, &UnknownShapeError{"rign"},
-			`unknown shape "rign", want one of full-mesh, ring, chain, star, grid, hypercube, best`},
+			`unknown shape "rign", want one of full-mesh, ring, chain, star, grid, torus, hypercube, petersen, heawood, circulant, best`},
 	}
 	for _, test := range tests {
 		t.Run(test.text, func(t *testing.T) {
@@ -121,8 +121,8 @@ func TestFeasible(t *testing.T) {
 		ports []int
 		want  []string
 	}{
-		{ports(4, 2), []string{"ring", "chain", "grid", "hypercube"}},
-		{ports(4, 3), []string{"full-mesh", "ring", "chain", "star", "grid", "hypercube"}},
+		{ports(4, 2), []string{"ring", "chain", "grid", "torus", "hypercube", "circulant"}},
+		{ports(4, 3), []string{"full-mesh", "ring", "chain", "star", "grid", "torus", "hypercube", "circulant"}},
 		{[]int{1, 2, 2, 2, 1}, []string{"chain"}},
 		{[]int{1, 1, 1, 0}, nil},
 	}

@@ -1,0 +1,138 @@
+package topology
+
+import "math/bits"
+
+// CutReport says what single cuts do to the ways.
+type CutReport struct {
+	Tried   int  // cables cut, one at a time
+	Bridges int  // of these, cables whose loss parts nodes that were together
+	Worst   int  // the cable whose loss hurts most, -1 without cables: a bridge, or the longest ways after it
+	Parts   bool // Worst is a bridge; the figures below are of the worst cut that is none
+
+	Diameter    int     // after the worst cut
+	Average     float64 // hops between two nodes after the worst cut
+	MeanAverage float64 // over all cuts tried that are no bridges
+}
+
+// Cuts cuts each of the given links on its own, nil for all of them, and measures what is
+// left. It ends early, with what it tried, when stop says so.
+func Cuts(n int, links [][2]int, which []int, stop func() bool) CutReport {
+	if which == nil {
+		which = make([]int, len(links))
+		for i := range which {
+			which[i] = i
+		}
+	}
+	bridge := make([]bool, len(links))
+	for _, i := range Bridges(n, links) {
+		bridge[i] = true
+	}
+	r := CutReport{Worst: -1}
+	w := newWalker(n, links)
+	total, whole := 0.0, 0
+	worst := -1
+	for _, i := range which {
+		if stop() {
+			break
+		}
+		r.Tried++
+		if bridge[i] {
+			r.Bridges++
+			if !r.Parts {
+				r.Parts, r.Worst = true, i
+			}
+			continue
+		}
+		w.without(i)
+		sum, diameter := w.hops()
+		average := float64(sum) / float64(n*(n-1))
+		total += average
+		whole++
+		if worst < 0 || diameter > r.Diameter || diameter == r.Diameter && average > r.Average+1e-12 {
+			worst, r.Diameter, r.Average = i, diameter, average
+		}
+	}
+	if !r.Parts {
+		r.Worst = worst
+	}
+	if whole > 0 {
+		r.MeanAverage = total / float64(whole)
+	}
+	return r
+}
+
+// walker counts hops from 64 nodes at a time, one bit each.
+type walker struct {
+	n         int
+	links     [][2]int
+	first     []int32
+	next      []int32
+	place     [][2]int32 // of each link: where its two ends stand in next
+	cut       int
+	now, then []uint64
+}
+
+func newWalker(n int, links [][2]int) *walker {
+	w := &walker{n: n, links: links, cut: -1, now: make([]uint64, n), then: make([]uint64, n)}
+	w.first = make([]int32, n+1)
+	for _, l := range links {
+		w.first[l[0]+1]++
+		w.first[l[1]+1]++
+	}
+	for v := range n {
+		w.first[v+1] += w.first[v]
+	}
+	w.next = make([]int32, 2*len(links))
+	w.place = make([][2]int32, len(links))
+	at := append([]int32(nil), w.first...)
+	for i, l := range links {
+		for end, from := range l {
+			w.place[i][end] = at[from]
+			w.next[at[from]] = int32(l[1-end])
+			at[from]++
+		}
+	}
+	return w
+}
+
+// without cuts a link, and mends the one cut before; -1 only mends.
+func (w *walker) without(link int) {
+	if w.cut >= 0 {
+		l, p := w.links[w.cut], w.place[w.cut]
+		w.next[p[0]], w.next[p[1]] = int32(l[1]), int32(l[0])
+	}
+	if w.cut = link; link >= 0 {
+		l, p := w.links[link], w.place[link]
+		w.next[p[0]], w.next[p[1]] = int32(l[0]), int32(l[1]) // to itself: leads nowhere new
+	}
+}
+
+// hops returns the sum of hops over ordered pairs that are joined, and the most.
+func (w *walker) hops() (sum, diameter int) {
+	for base := 0; base < w.n; base += 64 {
+		roots := min(64, w.n-base)
+		clear(w.now)
+		for i := range roots {
+			w.now[base+i] = 1 << i
+		}
+		for hops, reached := 1, roots; ; hops++ {
+			count := 0
+			for v := range w.n {
+				bit := w.now[v]
+				for _, u := range w.next[w.first[v]:w.first[v+1]] {
+					bit |= w.now[u]
+				}
+				w.then[v] = bit
+				count += bits.OnesCount64(bit)
+			}
+			if count == reached {
+				break
+			}
+			sum += (count - reached) * hops
+			diameter = max(diameter, hops)
+			reached = count
+			w.now, w.then = w.then, w.now
+		}
+	}
+	return sum, diameter
+}
