@@ -1,4 +1,4 @@
-// Package catalog knows machines: which USB4 ports they have, and at which PCI
+// Package catalog knows machines and prices: which USB4 ports they have, and at which PCI
 // path each port's host controller sits.
 //
 // The facts are data, in machines.yaml, each with its source. Machines that are

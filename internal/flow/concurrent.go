@@ -5,7 +5,7 @@ import "math"
 // Options bound the work.
 type Options struct {
 	Epsilon float64     // how close reached and limit must come, as a part of the limit; 0.01 if 0
-	Phases  int         // most rounds over all sources; 0 for no bound but epsilon
+	Phases  int         // most rounds over all sources; 0 for no bound but epsilon, below 0 for none at all
 	Stop    func() bool // asked once per source; nil never stops
 }
 
@@ -137,9 +137,7 @@ func (s *solver) solve() {
 		s.offer(window, inWindow)
 		for i := range s.Demands {
 			s.tree.grow(s.Demands[i].From)
-			for k, to := range s.Demands[i].To {
-				cost += s.Demands[i].Amount[k] * s.tree.far[to]
-			}
+			s.each(&s.Demands[i], func(to int, amount float64) { cost += amount * s.tree.far[to] })
 		}
 		s.bound(cost)
 		s.normalize()

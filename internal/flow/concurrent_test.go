@@ -24,14 +24,7 @@ func cables(nodes int, capacity float64, links ...[2]int) *Network {
 // allToAll adds a demand of 1 between every two nodes.
 func (n *Network) allToAll() *Network {
 	for v := range n.Nodes {
-		d := Demand{From: v}
-		for to := range n.Nodes {
-			if to != v {
-				d.To = append(d.To, to)
-				d.Amount = append(d.Amount, 1)
-			}
-		}
-		n.Demands = append(n.Demands, d)
+		n.Demands = append(n.Demands, Demand{From: v, Others: 1})
 	}
 	return n
 }

@@ -28,12 +28,14 @@ func even(n *Network, out *outgoing) (flow []float64, cost float64) {
 				}
 			}
 		}
-		for k, to := range d.To {
-			if hops[to] < 0 {
-				return nil, -1
-			}
-			sent[to] += d.Amount[k]
-			cost += d.Amount[k] * float64(hops[to])
+		cut := false
+		n.each(d, func(to int, amount float64) {
+			cut = cut || hops[to] < 0
+			sent[to] += amount
+			cost += amount * float64(hops[to])
+		})
+		if cut {
+			return nil, -1
 		}
 		// From the farthest node back: what a node must get comes over its ways in
 		// proportion to how many ways lead to their other end.

@@ -16,11 +16,13 @@ type Demand struct {
 	From   int
 	To     []int
 	Amount []float64 // as many as To, above 0
+	Others float64   // to every other host besides; 0 for nothing
 }
 
 // Network is a directed multigraph with demands.
 type Network struct {
 	Nodes   int // numbered from 0
+	Hosts   int // the first so many nodes are those that Demand.Others means; 0 for all
 	Arcs    []Arc
 	Demands []Demand // at most one per From
 }
@@ -30,7 +32,31 @@ func Both(a, b int, capacity float64) [2]Arc {
 	return [2]Arc{{a, b, capacity}, {b, a, capacity}}
 }
 
+func (n *Network) hosts() int {
+	if n.Hosts == 0 {
+		return n.Nodes
+	}
+	return n.Hosts
+}
+
+// each calls f for whatever d sends.
+func (n *Network) each(d *Demand, f func(to int, amount float64)) {
+	for k, to := range d.To {
+		f(to, d.Amount[k])
+	}
+	if d.Others > 0 {
+		for to := range n.hosts() {
+			if to != d.From {
+				f(to, d.Others)
+			}
+		}
+	}
+}
+
 func (n *Network) check() error {
+	if n.Hosts < 0 || n.Hosts > n.Nodes {
+		return fmt.Errorf("flow: %d hosts among %d nodes", n.Hosts, n.Nodes)
+	}
 	for i, a := range n.Arcs {
 		if a.From < 0 || a.From >= n.Nodes || a.To < 0 || a.To >= n.Nodes || a.From == a.To {
 			return fmt.Errorf("flow: arc %d leads from %d to %d in a network of %d nodes", i, a.From, a.To, n.Nodes)
@@ -41,7 +67,7 @@ func (n *Network) check() error {
 	}
 	seen := make([]bool, n.Nodes)
 	for i, d := range n.Demands {
-		if d.From < 0 || d.From >= n.Nodes || seen[d.From] || len(d.To) != len(d.Amount) {
+		if d.From < 0 || d.From >= n.Nodes || seen[d.From] || len(d.To) != len(d.Amount) || !(d.Others >= 0) || math.IsInf(d.Others, 1) {
 			return fmt.Errorf("flow: demand %d from node %d is no source of its own, or lists %d nodes and %d amounts",
 				i, d.From, len(d.To), len(d.Amount))
 		}

@@ -90,10 +90,10 @@ func (t *tree) swap(i, j int32) {
 // returns what the demand costs at the lengths, +Inf if a node can't be reached.
 func (t *tree) load(n *Network, d *Demand, share float64, flow []float64) (cost float64) {
 	clear(t.sent)
-	for k, to := range d.To {
-		t.sent[to] += d.Amount[k] * share
-		cost += d.Amount[k] * t.far[to]
-	}
+	n.each(d, func(to int, amount float64) {
+		t.sent[to] += amount * share
+		cost += amount * t.far[to]
+	})
 	for i := len(t.order) - 1; i > 0; i-- {
 		v := t.order[i]
 		if t.sent[v] > 0 {
