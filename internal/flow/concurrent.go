@@ -151,7 +151,6 @@ func (s *solver) solve() {
 	}
 }
 
-
 // lengthen makes arcs longer by what they just carried.
 func (s *solver) lengthen(carried []float64, step float64) {
 	for i, f := range carried {

@@ -42,7 +42,7 @@ func TestKnown(t *testing.T) {
 	petersen := append(circle(5), [2]int{5, 7}, [2]int{7, 9}, [2]int{9, 6}, [2]int{6, 8}, [2]int{8, 5},
 		[2]int{0, 5}, [2]int{1, 6}, [2]int{2, 7}, [2]int{3, 8}, [2]int{4, 9})
 	detour := cables(3, 10, circle(3)...)
-	detour.Demands = []Demand{{0, []int{1}, []float64{1}}}
+	detour.Demands = []Demand{{To: []int{1}, Amount: []float64{1}}}
 	tests := []struct {
 		name string
 		net  *Network
@@ -228,8 +228,8 @@ func TestBadNetworks(t *testing.T) {
 		{Network{Nodes: 2, Arcs: []Arc{{0, 2, 1}}}, "flow: arc 0 leads from 0 to 2 in a network of 2 nodes"},
 		{Network{Nodes: 2, Arcs: []Arc{{0, 0, 1}}}, "flow: arc 0 leads from 0 to 0 in a network of 2 nodes"},
 		{Network{Nodes: 2, Arcs: []Arc{{0, 1, math.NaN()}}}, "flow: arc 0 has capacity NaN, want a number above 0"},
-		{Network{Nodes: 2, Arcs: arc, Demands: []Demand{{0, []int{1}, nil}}}, "flow: demand 0 from node 0 is no source of its own, or lists 1 nodes and 0 amounts"},
-		{Network{Nodes: 2, Arcs: arc, Demands: []Demand{{0, []int{0}, []float64{1}}}}, "flow: demand 0: 1 from 0 to 0 in a network of 2 nodes"},
+		{Network{Nodes: 2, Arcs: arc, Demands: []Demand{{To: []int{1}}}}, "flow: demand 0 from node 0 is no source of its own, or lists 1 nodes and 0 amounts"},
+		{Network{Nodes: 2, Arcs: arc, Demands: []Demand{{To: []int{0}, Amount: []float64{1}}}}, "flow: demand 0: 1 from 0 to 0 in a network of 2 nodes"},
 	}
 	for _, test := range tests {
 		_, err := Concurrent(&test.net, Options{})
