@@ -136,3 +136,36 @@ func (w *walker) hops() (sum, diameter int) {
 	}
 	return sum, diameter
 }
+
+// HopsAmong is Hops for the ways between the first so many nodes; the others only lie on
+// them.
+func HopsAmong(hosts, n int, links [][2]int) (diameter int, average float64) {
+	adj := newAdjacency(n, links)
+	hops := make([]int, n)
+	sum, pairs := 0, 0
+	for root := range hosts {
+		for v := range hops {
+			hops[v] = -1
+		}
+		hops[root] = 0
+		queue := []int{root}
+		for i := 0; i < len(queue); i++ {
+			at := queue[i]
+			if at < hosts && at != root {
+				sum += hops[at]
+				pairs++
+				diameter = max(diameter, hops[at])
+			}
+			for _, a := range adj[at] {
+				if hops[a.to] < 0 {
+					hops[a.to] = hops[at] + 1
+					queue = append(queue, a.to)
+				}
+			}
+		}
+	}
+	if pairs == 0 {
+		return 0, 0
+	}
+	return diameter, float64(sum) / float64(pairs)
+}

@@ -234,3 +234,15 @@ func (s *splitmix) next() uint64 {
 
 // below returns a number from 0 to n-1.
 func (s *splitmix) below(n int) int { return int((s.next() >> 33) % uint64(n)) }
+
+// Shuffle returns the numbers below n in an order by dice.
+func Shuffle(n int, seed uint64) []int {
+	dice := splitmix(seed)
+	order := make([]int, n)
+	for i := range order {
+		j := dice.below(i + 1)
+		order[i] = order[j]
+		order[j] = i
+	}
+	return order
+}
