@@ -2,7 +2,9 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/usb4mesh/usb4mesh/internal/finding"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
@@ -172,7 +174,7 @@ func (r *reader) readTopology(v *value) {
 	topo.Shape = v.get("shape").str()
 	if c := v.get("columns"); c != nil {
 		topo.Columns = c.number
-		r.checkOption(c, topo.Shape, "grid")
+		r.checkOption(c, topo.Shape, "grid", "torus")
 	}
 	if hub := v.get("hub"); hub != nil {
 		topo.Hub = hub.str()
@@ -183,11 +185,12 @@ func (r *reader) readTopology(v *value) {
 	}
 }
 
-// checkOption reports an option of the topology that its shape does not have.
-func (r *reader) checkOption(v *value, shape, belongs string) {
-	if shape != "" && shape != belongs {
-		r.add(finding.New(optionWithoutShape, "%s is an option of the shape %s, not of %s", v.name(), belongs, shape).
-			Hinted("delete it, or choose the shape %s", belongs).At(v.path), r.span(v.key))
+// checkOption reports an option of the topology that its shape does not have; belongs are
+// the shapes that have it.
+func (r *reader) checkOption(v *value, shape string, belongs ...string) {
+	if shape != "" && !slices.Contains(belongs, shape) {
+		r.add(finding.New(optionWithoutShape, "%s is an option of the shape %s, not of %s", v.name(), strings.Join(belongs, " and "), shape).
+			Hinted("delete it, or choose the shape %s", belongs[0]).At(v.path), r.span(v.key))
 	}
 }
 

@@ -139,7 +139,7 @@ const maxNodes = 1024
 // maxPorts bounds the ports of a node, maxNodes*maxPorts/2 therefore the cables.
 const maxPorts = 64
 
-var shapes = []string{"full-mesh", "ring", "chain", "star", "grid", "hypercube", "best"}
+var shapes = []string{"full-mesh", "ring", "chain", "star", "grid", "torus", "hypercube", "petersen", "heawood", "circulant", "best"}
 
 // table describes the whole cluster file.
 var table = &rule{
@@ -167,7 +167,7 @@ var topologyRule = &rule{
 	kind:   badValue, enum: shapes,
 	keys: []key{
 		{"shape", true, &rule{types: words, doc: "The shape. best searches for the wiring with the shortest ways.", sample: "grid", kind: badValue, enum: shapes}},
-		{"columns", false, &rule{types: number, doc: "Columns of a grid. The squarest grid if left out.", sample: "3", kind: badNumber, min: 1, max: maxNodes}},
+		{"columns", false, &rule{types: number, doc: "Columns of a grid or torus. The squarest if left out.", sample: "3", kind: badNumber, min: 1, max: maxNodes}},
 		{"hub", false, label("Node at the centre of a star. The one with most ports if left out.", "01")},
 	},
 }

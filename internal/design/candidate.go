@@ -76,12 +76,14 @@ func Candidates(r Request) ([]Candidate, error) {
 	r.Stop = func() bool { return false }
 	var all []Candidate
 	add := func(c Candidate) error {
-		if r.Layout != nil && c.Hubs == 0 && c.Symmetry == "" {
+		if r.Layout != nil {
 			links, fits := place(&r, c.Links)
-			if !fits {
+			switch {
+			case fits:
+				c.Links = links
+			case c.Symmetry == "": // what was searched fits as it was found
 				return nil
 			}
-			c.Links = links
 		}
 		if err := r.measure(&c); err != nil {
 			return err
@@ -158,8 +160,19 @@ func (r *Request) search() (search.Result, error) {
 	return search.Find(p, c)
 }
 
-// maxCuts is the most cables that are cut one by one in a large mesh.
-const maxCuts = 64
+// cutWork bounds what cutting cables one by one may cost, in steps; of a large mesh only a
+// sample is cut, spread evenly over the cables.
+const (
+	cutWork = 2 << 30
+	minCuts = 8
+)
+
+// cuts returns the cables to cut.
+func (r *Request) cuts(c *Candidate, nodes int) []int {
+	steps := nodes + 2*len(c.Links) // to look at everything once
+	each := min((nodes+63)/64*(c.Diameter+1)*steps, nodes*steps*3)
+	return topology.Spread(len(c.Links), max(minCuts, cutWork/each))
+}
 
 // measure fills in everything that follows from the links.
 func (r *Request) measure(c *Candidate) error {
@@ -175,18 +188,13 @@ func (r *Request) measure(c *Candidate) error {
 	if p, ok := search.BestPublished(r.Nodes, r.Ports); ok && c.Hubs == 0 {
 		c.PublishedBest, c.PublishedWhere = p.Average, search.PublishedSource
 	}
-	var which []int
-	if nodes > 2000 { // a sample, spread over all cables
-		for i := range maxCuts {
-			which = append(which, i*len(c.Links)/maxCuts)
-		}
-	}
+	which := r.cuts(c, nodes)
 	cuts := topology.Cuts(nodes, c.Links, which, r.Stop)
 	c.Cut = Cut{
 		Tried: cuts.Tried, Bridges: cuts.Bridges, Worst: cuts.Worst,
 		Diameter: cuts.Diameter, Average: cuts.Average, MeanAverage: cuts.MeanAverage,
 	}
-	if which != nil { // bridges are quickly counted, so they are not sampled
+	if len(which) < len(c.Links) { // bridges are quickly counted, so they are not sampled
 		c.Cut.Bridges = len(topology.Bridges(nodes, c.Links))
 	}
 	c.Bisection, c.BisectionExact = topology.Bisection(nodes, c.Links, r.Seed)

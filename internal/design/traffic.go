@@ -65,16 +65,14 @@ func network(hosts, nodes int, links [][2]int, gbps, hubGbps float64, d []flow.D
 }
 
 // effort says how much work the flow of a network is worth: exact to 2% for small ones, the
-// even split over shortest ways for large ones, which is within 20% for wirings that
-// look alike from everywhere.
+// even split over shortest ways for large ones, which nothing but the limit beside it
+// qualifies.
 func effort(nodes int) flow.Options {
 	switch {
 	case nodes <= 64:
 		return flow.Options{Epsilon: 0.02, Phases: 400}
 	case nodes <= 256:
 		return flow.Options{Epsilon: 0.05, Phases: 24}
-	case nodes <= 1024:
-		return flow.Options{Epsilon: 0.05, Phases: 1}
 	}
 	return flow.Options{Phases: -1}
 }

@@ -28,13 +28,17 @@ var walls = map[string]struct {
 	"catalog":    {floor: 3, pure: true},
 	"topology":   {floor: 3, pure: true},
 	"forwarding": {floor: 3, pure: true},
-	"plan":       {floor: 4, pure: true, beams: []string{"topology", "forwarding", "catalog"}},
+	"search":     {floor: 3, pure: true},
+	"flow":       {floor: 3, pure: true},
+	"plan":       {floor: 4, pure: true, beams: []string{"topology", "search", "forwarding", "catalog"}},
+	"cost":       {floor: 4, pure: true, beams: []string{"catalog"}},
 	"render":     {floor: 4, pure: true},
 	"draw":       {floor: 4, pure: true},
 	"diagnose":   {floor: 4, pure: true},
 	"cabling":    {floor: 4, pure: true},
 	"hw":         {floor: 4},
 	"kernel":     {floor: 4},
+	"design":     {floor: 5, pure: true},
 	"lab":        {floor: 5},
 }
 

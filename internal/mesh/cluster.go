@@ -69,8 +69,8 @@ type Setting struct{ Section, Key, Value string }
 
 // Topology asks for a shape instead of listed cables.
 type Topology struct {
-	Shape   string // full-mesh, ring, chain, star, grid, hypercube, best; "" for listed cables
-	Columns int    // of a grid; 0 chooses the squarest
+	Shape   string // a key of topology.Shapes: full-mesh, ring, ..., best; "" for listed cables
+	Columns int    // of a grid or torus; 0 chooses the squarest
 	Hub     string // node at the centre of a star; "" chooses the one with most ports
 }
 

@@ -41,7 +41,11 @@ func (p *planner) wireShape() {
 		}
 		req.Ports = append(req.Ports, len(p.ports[i]))
 	}
-	cables, err := topology.Wire(req)
+	wire := topology.Wire
+	if t.Shape == "best" {
+		wire = bestCables
+	}
+	cables, err := wire(req)
 	if err != nil {
 		p.report(p.shapeFinding(req, err))
 		return

@@ -18,10 +18,7 @@ type CutReport struct {
 // left. It ends early, with what it tried, when stop says so.
 func Cuts(n int, links [][2]int, which []int, stop func() bool) CutReport {
 	if which == nil {
-		which = make([]int, len(links))
-		for i := range which {
-			which[i] = i
-		}
+		which = Spread(len(links), len(links))
 	}
 	bridge := make([]bool, len(links))
 	for _, i := range Bridges(n, links) {
@@ -61,6 +58,16 @@ func Cuts(n int, links [][2]int, which []int, stop func() bool) CutReport {
 	return r
 }
 
+// Spread returns so many of the numbers below n, at equal distances.
+func Spread(n, count int) []int {
+	count = min(n, count)
+	which := make([]int, count)
+	for i := range which {
+		which[i] = i * n / count
+	}
+	return which
+}
+
 // walker counts hops from 64 nodes at a time, one bit each.
 type walker struct {
 	n         int
@@ -70,10 +77,12 @@ type walker struct {
 	place     [][2]int32 // of each link: where its two ends stand in next
 	cut       int
 	now, then []uint64
+
+	far, queue []int32
 }
 
 func newWalker(n int, links [][2]int) *walker {
-	w := &walker{n: n, links: links, cut: -1, now: make([]uint64, n), then: make([]uint64, n)}
+	w := &walker{n: n, links: links, cut: -1, now: make([]uint64, n), then: make([]uint64, n), far: make([]int32, n)}
 	w.first = make([]int32, n+1)
 	for _, l := range links {
 		w.first[l[0]+1]++
@@ -107,10 +116,20 @@ func (w *walker) without(link int) {
 	}
 }
 
-// hops returns the sum of hops over ordered pairs that are joined, and the most.
+// hops returns the sum of hops over ordered pairs that are joined, and the most. Where ways
+// are long, a hop at a time for 64 nodes together is more work than each node alone.
 func (w *walker) hops() (sum, diameter int) {
+	const long = 100
 	for base := 0; base < w.n; base += 64 {
 		roots := min(64, w.n-base)
+		if diameter > long {
+			for root := base; root < base+roots; root++ {
+				s, d := w.from(root)
+				sum += s
+				diameter = max(diameter, d)
+			}
+			continue
+		}
 		clear(w.now)
 		for i := range roots {
 			w.now[base+i] = 1 << i
@@ -135,6 +154,27 @@ func (w *walker) hops() (sum, diameter int) {
 		}
 	}
 	return sum, diameter
+}
+
+// from returns the sum of hops from one node, and the most.
+func (w *walker) from(root int) (sum, most int) {
+	w.queue = append(w.queue[:0], int32(root))
+	for v := range w.far {
+		w.far[v] = -1
+	}
+	w.far[root] = 0
+	for i := 0; i < len(w.queue); i++ {
+		at := w.queue[i]
+		most = int(w.far[at])
+		sum += most
+		for _, to := range w.next[w.first[at]:w.first[at+1]] {
+			if w.far[to] < 0 {
+				w.far[to] = int32(most) + 1
+				w.queue = append(w.queue, to)
+			}
+		}
+	}
+	return sum, most
 }
 
 // HopsAmong is Hops for the ways between the first so many nodes; the others only lie on

@@ -8,13 +8,14 @@ func Tour(n int, links [][2]int, seed uint64) (order []int, closed bool) {
 	adj := newAdjacency(n, links)
 	dice := splitmix(seed)
 	place := make([]int, n) // of a node on the path, -1 off it
+	const most = 1 << 26    // steps of turning paths around
 	for range 20 {
 		for v := range place {
 			place[v] = -1
 		}
 		order = append(order[:0], dice.below(n))
 		place[order[0]] = 0
-		for range 40 * n {
+		for range min(40*n, most/n) {
 			end := order[len(order)-1]
 			var off, on []int
 			for _, a := range adj[end] {
