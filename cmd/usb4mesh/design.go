@@ -112,13 +112,13 @@ func (f *designFlags) register(cmd *cobra.Command) {
 	fl.DurationVar(&f.limit, "time", 10*time.Second, "end the search after this time")
 	_ = cmd.RegisterFlagCompletionFunc("traffic", cobra.FixedCompletions(design.Traffics(), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.MarkFlagFilename("prices", "yaml", "yml")
-	for _, name := range []string{"nodes", "ports"} {
-		_ = cmd.MarkFlagRequired(name)
-	}
 }
 
 // request makes of the flags what package design understands.
 func (f *designFlags) request(cmd *cobra.Command) (design.Request, error) {
+	if f.nodes == 0 || f.ports == 0 {
+		return design.Request{}, usageError("say how many: --nodes N and --ports P")
+	}
 	prices, err := readPrices(f.prices)
 	if err != nil {
 		return design.Request{}, err

@@ -25,6 +25,7 @@ type (
 		Exact      bool        `json:"bisection_exact"`
 		Gbps       float64     `json:"throughput_gbps_per_node"`
 		Limit      float64     `json:"throughput_limit_gbps_per_node"`
+		Transit    float64     `json:"forwarded_gbps_per_node"`
 		Bottleneck [2]string   `json:"bottleneck"`
 		Metres     []float64   `json:"cable_metres,omitempty"`
 		USD        float64     `json:"cost_usd"`
@@ -75,7 +76,7 @@ func candidateToJSON(c *design.Candidate) candidateJSON {
 			Cable: name(c.Cut.Worst), Tried: c.Cut.Tried, Bridges: c.Cut.Bridges, Diameter: c.Cut.Diameter,
 			Average: c.Cut.Average, MeanAverage: c.Cut.MeanAverage,
 		},
-		Bisection: c.Bisection, Exact: c.BisectionExact, Gbps: c.Gbps, Limit: c.Limit, Bottleneck: name(c.Tight),
+		Bisection: c.Bisection, Exact: c.BisectionExact, Gbps: c.Gbps, Limit: c.Limit, Transit: c.Transit, Bottleneck: name(c.Tight),
 		USD: c.Bill.USD(), USDPerGbps: c.USDPerGbps(), Watts: c.Bill.Watts(), OverBudget: c.OverBudget, Bill: []billJSON{},
 	}
 	for i := range c.Links {

@@ -33,6 +33,7 @@ type Candidate struct {
 
 	Gbps           float64 // throughput per node under the wanted traffic, reached by the flows found
 	Limit          float64 // and what it can't exceed
+	Transit        float64 // Gbit/s that a node forwards for others at that throughput, on average
 	Tight          int     // the cable that holds it back, -1 if that is a hub's forwarding
 	Metres         []float64
 	Bill           cost.Bill
@@ -209,6 +210,7 @@ func (r *Request) measure(c *Candidate) error {
 		return err
 	}
 	c.Gbps, c.Limit = f.Reached, f.Limit
+	c.Transit = transit(n, &f, len(c.Links), r.Nodes)
 	if c.Tight = f.Tight() / 2; c.Tight >= len(c.Links) {
 		c.Tight = -1
 	}
@@ -231,6 +233,21 @@ func (r *Request) measure(c *Candidate) error {
 	c.Bill = bill
 	c.OverBudget = r.Budget > 0 && bill.USD() > r.Budget
 	return nil
+}
+
+// transit is what cables carry less what is sent, per node.
+func transit(n *flow.Network, f *flow.Result, cables, nodes int) float64 {
+	carried, sent := 0.0, 0.0
+	for i := range 2 * cables {
+		carried += f.Load[i] * n.Arcs[i].Capacity
+	}
+	for _, d := range n.Demands {
+		for _, a := range d.Amount {
+			sent += a * f.Reached
+		}
+		sent += d.Others * float64(nodes-1) * f.Reached
+	}
+	return max(0, carried-sent) / float64(nodes)
 }
 
 func ports(c *Candidate) int {
