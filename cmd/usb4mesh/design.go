@@ -91,7 +91,7 @@ cluster file for each wiring, planned and proved, ready for lab run.`,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the wirings as JSON")
 	cmd.Flags().StringVar(&write, "write", "", "write a cluster file and a picture of each wiring below this directory")
 	_ = cmd.MarkFlagDirname("write")
-	cmd.AddCommand(newDesignCostCommand(), newDesignScaleCommand())
+	cmd.AddCommand(newDesignSearchCommand(), newDesignCostCommand(), newDesignScaleCommand())
 	return cmd
 }
 

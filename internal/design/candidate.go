@@ -2,9 +2,11 @@ package design
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/usb4mesh/usb4mesh/internal/cost"
 	"github.com/usb4mesh/usb4mesh/internal/flow"
@@ -76,45 +78,65 @@ func Candidates(r Request) ([]Candidate, error) {
 	}
 	r.Stop = func() bool { return false }
 	var all []Candidate
-	add := func(c Candidate) error {
-		if r.Layout != nil {
-			links, fits := place(&r, c.Links)
-			switch {
-			case fits:
-				c.Links = links
-			case c.Symmetry == "": // what was searched fits as it was found
-				return nil
-			}
-		}
-		if err := r.measure(&c); err != nil {
-			return err
-		}
-		all = append(all, c)
-		return nil
-	}
 	for _, w := range topology.Classical(r.Nodes, r.Ports, 0, r.Seed) {
-		if err := add(Candidate{Name: w.Name, Links: w.Links}); err != nil {
-			return nil, err
-		}
+		all = append(all, Candidate{Name: w.Name, Links: w.Links})
 	}
 	if found.Links != nil {
-		c := Candidate{Name: "searched", Links: found.Links, Symmetry: found.Symmetry, Rounds: found.Rounds, Proof: found.Proof}
-		if err := add(c); err != nil {
-			return nil, err
-		}
+		all = append(all, Candidate{Name: "searched", Links: found.Links, Symmetry: found.Symmetry, Rounds: found.Rounds, Proof: found.Proof})
 	}
 	if r.HubPorts > 0 && r.Layout == nil {
 		if c, ok := r.hub(); ok {
-			if err := add(c); err != nil {
-				return nil, err
-			}
+			all = append(all, c)
 		}
+	}
+	if all, err = r.measureAll(all); err != nil {
+		return nil, err
 	}
 	if len(all) == 0 {
 		return nil, fmt.Errorf("no wiring joins %d nodes of %d ports with the cables for sale", r.Nodes, r.Ports)
 	}
 	slices.SortStableFunc(all, rank)
 	return dropDoubles(all), nil
+}
+
+// measureAll places and measures candidates, as many at a time as there are workers, and
+// leaves out those that no cable for sale allows.
+func (r *Request) measureAll(all []Candidate) ([]Candidate, error) {
+	errs := make([]error, len(all))
+	fits := make([]bool, len(all))
+	var work sync.WaitGroup
+	free := make(chan struct{}, max(1, r.Workers))
+	for i := range all {
+		free <- struct{}{}
+		work.Go(func() {
+			defer func() { <-free }()
+			c := &all[i]
+			if fits[i] = r.place(c); fits[i] {
+				errs[i] = r.measure(c)
+			}
+		})
+	}
+	work.Wait()
+	var kept []Candidate
+	for i := range all {
+		if fits[i] {
+			kept = append(kept, all[i])
+		}
+	}
+	return kept, errors.Join(errs...)
+}
+
+// place puts the nodes of a candidate where the layout has boxes. It returns false if cables
+// would be too long.
+func (r *Request) place(c *Candidate) bool {
+	if r.Layout == nil {
+		return true
+	}
+	links, fits := place(r, c.Links)
+	if fits {
+		c.Links = links
+	}
+	return fits || c.Symmetry != "" // what was searched fits as it was found
 }
 
 func rank(a, b Candidate) int {
@@ -164,7 +186,7 @@ func (r *Request) search() (search.Result, error) {
 // cutWork bounds what cutting cables one by one may cost, in steps; of a large mesh only a
 // sample is cut, spread evenly over the cables.
 const (
-	cutWork = 2 << 30
+	cutWork = 1 << 30
 	minCuts = 8
 )
 
