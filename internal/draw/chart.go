@@ -59,10 +59,11 @@ func (c *Chart) SVG() []byte {
 	w.printf(`<text transform="translate(26 %s) rotate(-90)" text-anchor="middle">%s</text>`+"\n", px((chartTop+chartH-chartBottom)/2), text(c.Y.Label))
 
 	ends := make([]float64, len(c.Series))
+	colour := c.colours()
 	for i, s := range c.Series {
-		ends[i] = w.curve(i, s, x, y)
+		ends[i] = w.curve(s, colour[i], x, y)
 	}
-	w.names(c.Series, ends)
+	w.names(c.Series, colour, ends)
 	w.printf("</svg>\n")
 	return w.Bytes()
 }
@@ -77,6 +78,19 @@ func (c *Chart) points(axis int) []float64 {
 	return all
 }
 
+// colours gives each curve a colour of its own, and what is dashed grey.
+func (c *Chart) colours() []string {
+	all := make([]string, len(c.Series))
+	next := 0
+	for i, s := range c.Series {
+		if all[i] = pale; !s.Dashed {
+			all[i] = colours[next%len(colours)]
+			next++
+		}
+	}
+	return all
+}
+
 func (c *Chart) describe() string {
 	var names []string
 	for _, s := range c.Series {
@@ -86,11 +100,10 @@ func (c *Chart) describe() string {
 }
 
 // curve draws a series and returns the height of its last point.
-func (w *writer) curve(i int, s Series, x, y *chartScale) float64 {
-	colour := colours[i%len(colours)]
+func (w *writer) curve(s Series, colour string, x, y *chartScale) float64 {
 	dash := ""
 	if s.Dashed {
-		colour, dash = pale, ` stroke-dasharray="5 5"`
+		dash = ` stroke-dasharray="5 5"`
 	}
 	var d strings.Builder
 	end := math.NaN()
@@ -113,7 +126,7 @@ func (w *writer) curve(i int, s Series, x, y *chartScale) float64 {
 }
 
 // names writes the name of each curve beside its end, pushed apart where ends are close.
-func (w *writer) names(series []Series, ends []float64) {
+func (w *writer) names(series []Series, colour []string, ends []float64) {
 	order := make([]int, 0, len(ends))
 	for i, e := range ends {
 		if !math.IsNaN(e) {
@@ -138,12 +151,8 @@ func (w *writer) names(series []Series, ends []float64) {
 		low = at[k] - labelPitch
 	}
 	for k, i := range order {
-		colour := colours[i%len(colours)]
-		if series[i].Dashed {
-			colour = pale
-		}
-		w.printf(`<path d="M%s,%s L%s,%s" stroke="%s" fill="none"/>`, px(chartW-chartRight+2), px(ends[i]), px(chartW-chartRight+14), px(at[k]), colour)
-		w.printf(`<text x="%s" y="%s" font-weight="600" fill="%s">%s</text>`+"\n", px(chartW-chartRight+18), px(at[k]+4.5), colour, text(series[i].Name))
+		w.printf(`<path d="M%s,%s L%s,%s" stroke="%s" fill="none"/>`, px(chartW-chartRight+2), px(ends[i]), px(chartW-chartRight+14), px(at[k]), colour[i])
+		w.printf(`<text x="%s" y="%s" font-weight="600" fill="%s">%s</text>`+"\n", px(chartW-chartRight+18), px(at[k]+4.5), colour[i], text(series[i].Name))
 	}
 }
 
