@@ -24,7 +24,7 @@ type Candidate struct {
 
 	Diameter int
 	Average  float64 // hops between two nodes
-	Bound    float64 // no wiring of so many nodes and ports has fewer on average
+	Bound    float64 // no wiring of so many nodes and ports, and as short cables, has fewer on average
 	Proof    search.Proof
 	Symmetry string // of a searched wiring
 	Rounds   int    // of the search
@@ -76,6 +76,7 @@ func Candidates(r Request) ([]Candidate, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.bound = found.Bound
 	r.Stop = func() bool { return false }
 	var all []Candidate
 	for _, w := range topology.Classical(r.Nodes, r.Ports, 0, r.Seed) {
@@ -203,9 +204,9 @@ func (r *Request) measure(c *Candidate) error {
 	nodes := r.Nodes + c.Hubs
 	c.Ports = ports(c)
 	c.Diameter, c.Average = hops(r.Nodes, nodes, c.Links)
-	b := search.LowerBound(r.Nodes, r.Ports)
+	b := r.bound
 	c.Bound = b.Average
-	if c.Proof == search.NoProof && c.Hubs == 0 && r.Layout == nil && c.Diameter == b.Diameter && math.Abs(c.Average-b.Average) < 1e-12 {
+	if c.Proof == search.NoProof && c.Hubs == 0 && c.Diameter == b.Diameter && math.Abs(c.Average-b.Average) < 1e-12 {
 		c.Proof = search.ByBound
 	}
 	if p, ok := search.BestPublished(r.Nodes, r.Ports); ok && c.Hubs == 0 {

@@ -35,6 +35,20 @@ func named(t *testing.T, all []Candidate, name string) *Candidate {
 	return &all[i]
 }
 
+// TestShortCablesRaiseTheBound stands six by six boxes so far apart that a cable spans two.
+func TestShortCablesRaiseTheBound(t *testing.T) {
+	l := &Layout{Rows: 6, Columns: 6, Across: 0.9, Upward: 0.9, Slack: 0.15}
+	c := named(t, candidates(t, Request{Nodes: 36, Ports: 4, Layout: l, Seed: 1}), "searched")
+	if free := search.LowerBound(36, 4); c.Bound <= free.Average || c.Average < c.Bound {
+		t.Errorf("%v hops, bound %v, without layout %v", c.Average, c.Bound, free.Average)
+	}
+	for _, m := range c.Metres {
+		if m > 2 {
+			t.Errorf("a cable of %v m", m)
+		}
+	}
+}
+
 // TestEveryCandidateIsProved writes every candidate as a cluster file, reads it, plans it, and
 // wants the proof that any cut is survived wherever the candidate promises it.
 func TestEveryCandidateIsProved(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/usb4mesh/usb4mesh/internal/catalog"
 	"github.com/usb4mesh/usb4mesh/internal/cost"
+	"github.com/usb4mesh/usb4mesh/internal/search"
 )
 
 // Limits of a request.
@@ -42,6 +43,8 @@ type Request struct {
 	Workers  int
 	Stop     func() bool // says when the search has to end; nil for never
 	Progress func(found Found)
+
+	bound search.Bound // of the problem, with short cables if there is a layout
 }
 
 // Found tells of a better wiring while the search goes on.
