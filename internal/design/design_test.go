@@ -163,6 +163,23 @@ func TestBudgetAndRank(t *testing.T) {
 	}
 }
 
+// TestRank wants safety before speed, and money before both if there is a budget.
+func TestRank(t *testing.T) {
+	order := []Candidate{
+		{Name: "safe", Gbps: 10, Average: 2},
+		{Name: "safe, a little slower, fewer hops would not help", Gbps: 9, Average: 1.5},
+		{Name: "fast, and a cut parts it", Gbps: 100, Average: 1, Cut: Cut{Bridges: 1}},
+		{Name: "fast and safe and too dear", Gbps: 100, Average: 1, OverBudget: true},
+	}
+	for i := range order {
+		for k := range order {
+			if got, want := rank(order[i], order[k]), i-k; got*want < 0 || (got == 0) != (want == 0) {
+				t.Errorf("%s against %s: %d", order[i].Name, order[k].Name, got)
+			}
+		}
+	}
+}
+
 func TestHub(t *testing.T) {
 	c := named(t, candidates(t, Request{Nodes: 4, Ports: 1, HubPorts: 4, Seed: 1}), "hub of 4 ports")
 	// Every cable carries 5 Gbit/s at most, and the host forwards 25.
