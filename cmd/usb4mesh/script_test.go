@@ -37,6 +37,11 @@ func TestStories(t *testing.T) {
 			env.Setenv("EXAMPLES", examples)
 			env.Setenv("TREES", trees)
 			env.Setenv("NO_COLOR", "1")
+			env.Setenv("XDG_RUNTIME_DIR", filepath.Join(env.WorkDir, "run")) // labs of this story alone
+			env.Defer(func() { endLab(env) })
+			if err := os.Mkdir(filepath.Join(env.WorkDir, "run"), 0o700); err != nil {
+				return err
+			}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": cmdExitCode},
@@ -88,4 +93,11 @@ func modelTrees(t *testing.T) string {
 		}
 	}
 	return dir
+}
+
+// endLab ends the lab of a story that failed half-way. Others have none.
+func endLab(env *testscript.Env) {
+	down := exec.Command("/bin/sh", "-c", "usb4mesh lab down")
+	down.Dir, down.Env = env.WorkDir, env.Vars
+	_ = down.Run() // exit code 1: there was none
 }
