@@ -1,0 +1,144 @@
+package survey
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/usb4mesh/usb4mesh/internal/bench"
+)
+
+// Door runs this program in the nodes of a mesh: in a lab, or over ssh.
+type Door interface {
+	// Run runs the program with the arguments on a node until it ends, ctx ends, or
+	// (for a program that waits for it) in ends. The error holds what it said.
+	Run(ctx context.Context, node string, args []string, in io.Reader, out io.Writer) error
+}
+
+// Limits of what a node may answer.
+const (
+	maxAnswer = 16 << 20
+	startWait = 20 * time.Second
+)
+
+// limited collects an answer up to maxAnswer.
+type limited struct{ bytes.Buffer }
+
+func (l *limited) Write(p []byte) (int, error) {
+	if l.Len()+len(p) > maxAnswer {
+		return 0, fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
+	}
+	return l.Buffer.Write(p)
+}
+
+// ask runs the program and decodes its JSON answer.
+func ask(ctx context.Context, d Door, node string, args []string, v any) error {
+	var out limited
+	if err := d.Run(ctx, node, args, strings.NewReader(""), &out); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(out.Bytes(), v); err != nil {
+		return fmt.Errorf("node %s: the answer to %q is no JSON: %w", node, strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+// server is a running `bench server` on a node.
+type server struct {
+	port uint16
+	end  func() // ends it and waits
+}
+
+// startServer starts a server on a node's addresses, which takes tests only from
+// the given ones. It ends with its standard input, so also when a connection breaks,
+// and after limit in any case.
+func startServer(ctx context.Context, d Door, node string, at, from []netip.Addr, limit time.Duration) (*server, error) {
+	args := []string{"bench", "server", "--port", "0", "--until-eof", "--json", "--limit", limit.String()}
+	for _, a := range at {
+		args = append(args, "--bind", a.String())
+	}
+	for _, a := range from {
+		args = append(args, "--from", a.String())
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	in, hold := io.Pipe()
+	said, out := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		err := d.Run(ctx, node, args, in, out)
+		out.CloseWithError(errors.Join(err, io.EOF))
+		in.Close()
+		ended <- err
+	}()
+	var once sync.Once
+	s := &server{end: func() {
+		once.Do(func() {
+			hold.Close()
+			select {
+			case <-ended:
+			case <-time.After(2 * time.Second):
+				cancel()
+				<-ended
+			}
+			cancel()
+		})
+	}}
+	line := make(chan string, 1)
+	go func() {
+		r := bufio.NewReader(io.LimitReader(said, 1<<16))
+		text, _ := r.ReadString('\n') // an end without a line is seen below
+		line <- text
+		_, _ = io.Copy(io.Discard, said)
+	}()
+	select {
+	case text := <-line:
+		var v struct{ Listening []netip.AddrPort }
+		if err := json.Unmarshal([]byte(text), &v); err == nil && len(v.Listening) > 0 {
+			s.port = v.Listening[0].Port()
+			return s, nil
+		}
+	case <-time.After(startWait):
+	case <-ctx.Done():
+	}
+	hold.Close()
+	cancel()
+	err := <-ended
+	return nil, fmt.Errorf("node %s: the server does not start: %w", node, errors.Join(err, context.Cause(ctx)))
+}
+
+// Task is one measurement.
+type Task struct {
+	Streams  int
+	Duration time.Duration
+	Latency  time.Duration // idle; 0 measures none, not even beside the streams
+	MTU      int           // largest packet to try; 0 tries none
+	Interval time.Duration
+}
+
+// measure runs a client on a node.
+func measure(ctx context.Context, d Door, node string, from, to netip.Addr, port uint16, t Task) (bench.Result, error) {
+	args := []string{
+		"bench", "client", to.String(), "--bind", from.String(), "--port", strconv.Itoa(int(port)), "--json",
+		"--duration", t.Duration.String(), "--streams", strconv.Itoa(t.Streams), "--interval", t.Interval.String(),
+	}
+	if t.Latency > 0 {
+		args = append(args, "--latency", t.Latency.String())
+	}
+	if t.MTU > 0 {
+		args = append(args, "--mtu", strconv.Itoa(t.MTU))
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.Duration+t.Latency+time.Minute)
+	defer cancel()
+	var r bench.Result
+	err := ask(ctx, d, node, args, &r)
+	return r, err
+}
