@@ -39,6 +39,7 @@ type Pair struct {
 	Cables   []string `json:"cables"` // crossed, in order
 	Via      []string `json:"via"`    // transit nodes, in order
 	Hops     int      `json:"hops"`
+	Attempts int      `json:"attempts"` // a pair that seemed slow is measured again; the best counts
 	Expected *Range   `json:"expected"` // null where nothing can be expected
 	Baseline *float64 `json:"baseline_gbps"`
 	Verdict  string   `json:"verdict"` // good, low, failed

@@ -54,6 +54,9 @@ func Run(ctx context.Context, plan *mesh.Plan, paths []Path, d Door, o Options) 
 	if err := s.pairs(ctx); err != nil {
 		return s.report, err
 	}
+	if err := s.confirm(ctx); err != nil {
+		return s.report, err
+	}
 	s.stop()
 	if o.Load {
 		if err := s.load(ctx); err != nil {
@@ -93,7 +96,7 @@ func newReport(plan *mesh.Plan, paths []Path, o Options) Report {
 	for _, p := range paths {
 		nodes := p.nodes(plan)
 		r.Pairs = append(r.Pairs, Pair{
-			From: p.From, To: p.To, Cables: p.Cables, Via: append([]string{}, nodes[1:len(nodes)-1]...), Hops: len(p.Cables), Evidence: map[string]string{},
+			From: p.From, To: p.To, Cables: p.Cables, Via: append([]string{}, nodes[1:len(nodes)-1]...), Hops: len(p.Cables), Attempts: 1, Evidence: map[string]string{},
 		})
 	}
 	return r
@@ -169,6 +172,41 @@ func (s *surveyor) pairs(ctx context.Context) error {
 			return ctx.Err()
 		}
 		done += len(round)
+	}
+	return nil
+}
+
+// confirmations is how often a pair that seems slow is measured again before it is
+// called slow: another program may have taken the CPU just then.
+const confirmations = 2
+
+// confirm measures again what seems slow, and keeps the best.
+func (s *surveyor) confirm(ctx context.Context) error {
+	for range confirmations {
+		trial := s.report
+		trial.Pairs, trial.Cables = slices.Clone(trial.Pairs), slices.Clone(trial.Cables)
+		trial.judge(nil)
+		slow := []int{}
+		for i, p := range trial.Pairs {
+			if p.Result != nil && p.Expected != nil && p.Result.Gbps < p.Expected.Low {
+				slow = append(slow, i)
+			}
+		}
+		for n, i := range slow {
+			s.progress(s.name([]int{i})+" again, it seems slow", n+1, len(slow), 0)
+			before := s.report.Pairs[i]
+			s.report.Pairs[i].Evidence = map[string]string{}
+			s.pair(ctx, i)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			now := &s.report.Pairs[i]
+			now.Attempts = before.Attempts + 1
+			if now.Result == nil || now.Result.Gbps < before.Result.Gbps {
+				before.Attempts = now.Attempts
+				*now = before
+			}
+		}
 	}
 	return nil
 }
