@@ -25,7 +25,7 @@ const (
 	echoShort  = 1  // answer with the header alone
 
 	probeSpacing = time.Millisecond
-	probeWait    = 50 * time.Millisecond  // then a probe counts as lost
+	probeWait    = 50 * time.Millisecond // then a probe counts as lost
 )
 
 // Distribution is a set of round trips, in milliseconds.

@@ -36,7 +36,7 @@ type LinkStat struct {
 	MTU      int              `json:"mtu"`
 	Lanes    int              `json:"lanes"`     // trained; 0 where there is no USB4 link below
 	LaneGbps int              `json:"lane_gbps"` // per lane and direction
-	Counters map[string]int64 `json:"counters"` // as in /sys/class/net/*/statistics
+	Counters map[string]int64 `json:"counters"`  // as in /sys/class/net/*/statistics
 }
 
 // Queue is a queueing discipline with what it has counted.

@@ -25,6 +25,7 @@ import (
 	_ "github.com/usb4mesh/usb4mesh/internal/diagnose"
 	_ "github.com/usb4mesh/usb4mesh/internal/hw"
 	_ "github.com/usb4mesh/usb4mesh/internal/render"
+	_ "github.com/usb4mesh/usb4mesh/internal/survey"
 )
 
 // TestGenerated compares documents with what they are generated from. `make generate`

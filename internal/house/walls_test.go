@@ -38,8 +38,10 @@ var walls = map[string]struct {
 	"cabling":    {floor: 4, pure: true},
 	"hw":         {floor: 4},
 	"kernel":     {floor: 4},
+	"bench":      {floor: 4},
 	"design":     {floor: 5, pure: true},
 	"lab":        {floor: 5},
+	"survey":     {floor: 5},
 }
 
 // Packages of internal that stand outside of the house: nothing imports them.

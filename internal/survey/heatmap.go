@@ -67,8 +67,8 @@ func three(f float64) string {
 var shades = []string{"#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838"}
 
 const (
-	cell   = 62
-	gutter = 92
+	cell   = 50
+	gutter = 88
 	ink    = "#1b2533"
 	pale   = "#5b6776"
 	faint  = "#d5dbe3"
@@ -92,8 +92,8 @@ func (r *Report) heatmap(q quantity, x, y float64) (string, float64, float64) {
 	fmt.Fprintf(&b, `<text x="0" y="38" font-size="13" fill="%s">%s, from row to column</text>`+"\n", pale, escape(q.unit))
 	for i, name := range r.Nodes {
 		at := float64(gutter + i*cell + cell/2)
-		fmt.Fprintf(&b, `<text x="%g" y="%d" text-anchor="middle" font-size="14">%s</text>`+"\n", at, gutter-10, escape(shortName(name)))
-		fmt.Fprintf(&b, `<text x="%d" y="%g" text-anchor="end" font-size="14">%s</text>`+"\n", gutter-12, at+5, escape(shortName(name)))
+		fmt.Fprintf(&b, `<text x="%g" y="%d" text-anchor="middle" font-size="12">%s</text>`+"\n", at, gutter-10, escape(shortName(name)))
+		fmt.Fprintf(&b, `<text x="%d" y="%g" text-anchor="end" font-size="12">%s</text>`+"\n", gutter-12, at+5, escape(shortName(name)))
 	}
 	for row, from := range r.Nodes {
 		for column, to := range r.Nodes {
@@ -125,7 +125,7 @@ func (r *Report) heatmap(q quantity, x, y float64) (string, float64, float64) {
 			}
 			fmt.Fprintf(&b, `<g><title>%s</title><rect x="%d" y="%d" width="%d" height="%d" rx="6" fill="%s"%s/>`,
 				escape(p.describe()), cx+2, cy+2, cell-4, cell-4, fill, frame)
-			fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle" font-size="15" fill="%s">%s</text></g>`+"\n", cx+cell/2, cy+cell/2+5, text, label)
+			fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle" font-size="13" fill="%s">%s</text></g>`+"\n", cx+cell/2, cy+cell/2+4, text, label)
 		}
 	}
 	fmt.Fprintf(&b, "</g>\n")
@@ -152,8 +152,8 @@ func (p *Pair) describe() string {
 }
 
 func shortName(s string) string {
-	if r := []rune(s); len(r) > 9 {
-		return string(r[:8]) + "…"
+	if r := []rune(s); len(r) > 7 {
+		return string(r[:6]) + "…"
 	}
 	return s
 }

@@ -118,27 +118,43 @@ func (r *Report) judgeMTU(named map[string]bool) {
 	small := func(p *Pair) bool {
 		return p.Result != nil && p.Result.PathMTU != nil && p.Result.PathMTU.Reached && p.Result.PathMTU.Passes < p.Result.PathMTU.Tried
 	}
-	bad := map[string]bool{}
+	bad := map[string][]*Pair{}
 	r.neighbours(func(p *Pair, c *Cable) {
-		if !small(p) {
-			return
+		if small(p) {
+			p.Verdict, named[c.Name] = low, true
+			bad[c.Name] = append(bad[c.Name], p)
 		}
-		m := p.Result.PathMTU
-		p.Verdict, named[c.Name], bad[c.Name] = low, true, true
-		v := r.add(smallMTU, "cable "+c.Name, p.Evidence, "packets of %d bytes do not pass from %s to %s, at most %d do", m.Tried, p.From, p.To, m.Passes)
-		where := p.To
-		if m.Local < m.Tried {
-			where = p.From
-		}
-		v.Hint = fmt.Sprintf("set the MTU of the interface to %d on node %s, and look at the other end too", m.Tried, where)
 	})
+	for i := range r.Cables {
+		c := &r.Cables[i]
+		if len(bad[c.Name]) == 0 {
+			continue
+		}
+		var ways []string
+		evidence := map[string]string{}
+		narrow := bad[c.Name][0] // the side whose own interface says so knows best
+		for _, p := range bad[c.Name] {
+			ways = append(ways, fmt.Sprintf("at most %d pass from %s to %s", p.Result.PathMTU.Passes, p.From, p.To))
+			maps.Copy(evidence, p.Evidence)
+			if p.Result.PathMTU.Local < narrow.Result.PathMTU.Local {
+				narrow = p
+			}
+		}
+		m := narrow.Result.PathMTU
+		where := narrow.To
+		if m.Local < m.Tried {
+			where = narrow.From
+		}
+		v := r.add(smallMTU, "cable "+c.Name, evidence, "packets of %d bytes do not pass: %s", m.Tried, strings.Join(ways, ", "))
+		v.Hint = fmt.Sprintf("set the MTU of the interface to %d on node %s, and look at the other end too", m.Tried, where)
+	}
 	for i := range r.Pairs {
 		p := &r.Pairs[i]
 		if p.Hops < 2 || !small(p) {
 			continue
 		}
 		p.Verdict = low
-		if slices.ContainsFunc(p.Cables, func(c string) bool { return bad[c] }) || r.shorter(p, small) {
+		if slices.ContainsFunc(p.Cables, func(c string) bool { return bad[c] != nil }) || r.shorter(p, small) {
 			continue // explained
 		}
 		m := p.Result.PathMTU
@@ -306,7 +322,13 @@ func (r *Report) judgeTransit(named map[string]bool) {
 	}
 	for i := range r.Pairs {
 		p := &r.Pairs[i]
-		if p.Hops < 2 || !slow(p) {
+		if p.Hops < 2 {
+			continue
+		}
+		if slices.ContainsFunc(p.Cables, func(c string) bool { return named[c] }) {
+			p.Verdict = low // and the cable's finding says why
+		}
+		if !slow(p) {
 			continue
 		}
 		p.Verdict = low

@@ -280,7 +280,7 @@ func telling(node string, plan *mesh.Plan, p Path, e bench.Evidence, into map[st
 	if busy := e.BusiestSoftIRQ(); busy >= 50 {
 		note("busiest CPU", "%.0f %% softirq", busy)
 	}
-	if e.IdleExitMicros > 0 {
+	if e.IdleExitMicros >= 50 { // less does not show in a round trip
 		note("idle exit latency", "%d µs", e.IdleExitMicros)
 	}
 	np := plan.Node(node)
