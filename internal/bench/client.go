@@ -279,7 +279,8 @@ func greet(conn *net.UDPConn, cookie []byte) (*socket, error) {
 		_ = conn.SetReadDeadline(time.Now().Add(wait)) // of a live socket
 		n, err := conn.Read(answer)
 		if err == nil && n >= 4 {
-			if v := binary.LittleEndian.Uint32(answer); v == connectReply || v == legacyReply {
+			// Data instead of the answer: that got lost, and the server has begun.
+			if v := binary.LittleEndian.Uint32(answer); v == connectReply || v == legacyReply || cookie == nil {
 				return blocking(conn)
 			}
 			continue
@@ -290,9 +291,6 @@ func greet(conn *net.UDPConn, cookie []byte) (*socket, error) {
 			return nil, fmt.Errorf("no answer over UDP: %w", err)
 		}
 		waited += wait
-		if cookie == nil {
-			continue
-		}
 	}
 	conn.Close()
 	return nil, fmt.Errorf("no answer over UDP within %s", patience)

@@ -188,6 +188,10 @@ func serveEcho(sock *socket, stop *atomic.Bool) {
 	b := make([]byte, 1<<16)
 	for !stop.Load() {
 		n, err := unix.Read(sock.fd, b)
+		if err == nil && isGreeting(b[:n]) {
+			answerGreeting(sock)
+			continue
+		}
 		if err != nil || n < echoHeader || binary.BigEndian.Uint32(b) != echoMagic {
 			continue // not ours, or a pause; errors of a connected UDP socket pass
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -220,19 +221,25 @@ func (s *session) acceptUDP(ctx context.Context, cookie []byte, last bool) (*soc
 			return nil, err
 		}
 	}
-	if _, err := unix.Write(sock.fd, binary.LittleEndian.AppendUint32(nil, connectReply)); err != nil {
-		sock.close()
-		return nil, err
-	}
+	answerGreeting(sock)
 	return sock, nil
 }
 
-// greeted waits for the greeting; anybody else's datagrams are dropped.
+// greeted waits for the greeting; anybody else's datagrams are dropped. Meanwhile
+// streams that are there already may ask again, if our answer to them got lost.
 func (s *session) greeted(l *net.UDPConn, cookie []byte) (netip.AddrPort, error) {
-	_ = l.SetReadDeadline(time.Now().Add(patience)) // of a live socket
 	b := make([]byte, 128)
-	for {
+	for begin := time.Now(); ; {
+		_ = l.SetReadDeadline(time.Now().Add(stopGrain)) // of a live socket
 		n, from, err := l.ReadFromUDPAddrPort(b)
+		if errors.Is(err, os.ErrDeadlineExceeded) && time.Since(begin) < patience {
+			for _, st := range s.streams {
+				if n, _, err := unix.Recvfrom(st.sock.fd, b, unix.MSG_DONTWAIT); err == nil && isGreeting(b[:n]) {
+					answerGreeting(st.sock)
+				}
+			}
+			continue
+		}
 		if err != nil {
 			return from, fmt.Errorf("no greeting over UDP: %w", err)
 		}

@@ -19,6 +19,15 @@ const (
 	legacyReply    = 987654321
 )
 
+// isGreeting recognises a first datagram. It comes again if the answer got lost.
+func isGreeting(b []byte) bool {
+	return (len(b) == 4 || len(b) == 4+cookieSize) && binary.LittleEndian.Uint32(b) == connectMessage
+}
+
+func answerGreeting(s *socket) {
+	_, _ = unix.Write(s.fd, binary.LittleEndian.AppendUint32(nil, connectReply)) // if it is lost, we are asked again
+}
+
 // losses is what a receiving UDP stream sees missing.
 type losses struct {
 	lost, disordered atomic.Int64
@@ -91,6 +100,10 @@ func (s *stream) receiveUDP(stop *atomic.Bool) error {
 				continue
 			}
 			return fmt.Errorf("stream %d: receive: %w", s.id, err)
+		}
+		if isGreeting(b[:n]) {
+			answerGreeting(s.sock)
+			continue
 		}
 		if sent, counter, ok := header(b[:n], s.wide); ok {
 			s.count.bytes.Add(int64(n))
