@@ -117,6 +117,16 @@ func (s *surveyFlags) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
+	if s.ssh {
+		s.o.Hardware = func(ctx context.Context, node string) (mesh.Hardware, error) {
+			var out bounded
+			out.limit = sshBytes
+			if err := door.Run(ctx, node, []string{"discover", "--json"}, strings.NewReader(""), &out); err != nil {
+				return mesh.Hardware{}, err
+			}
+			return readHardware(out.Bytes())
+		}
+	}
 	report, err := survey.Run(ctx, &p, paths, door, s.o)
 	talk.end()
 	if ended := end(); err == nil {

@@ -34,9 +34,7 @@ type CPUTime struct {
 // LinkStat is one interface.
 type LinkStat struct {
 	MTU      int              `json:"mtu"`
-	Lanes    int              `json:"lanes"`     // trained; 0 where there is no USB4 link below
-	LaneGbps int              `json:"lane_gbps"` // per lane and direction
-	Counters map[string]int64 `json:"counters"`  // as in /sys/class/net/*/statistics
+	Counters map[string]int64 `json:"counters"` // as in /sys/class/net/*/statistics
 }
 
 // Queue is a queueing discipline with what it has counted.
@@ -177,7 +175,7 @@ func (e Evidence) Since(before Evidence) Evidence {
 	out.Counters = since(e.Counters, before.Counters)
 	out.Links = map[string]LinkStat{}
 	for name, l := range e.Links {
-		out.Links[name] = LinkStat{l.MTU, l.Lanes, l.LaneGbps, since(l.Counters, before.Links[name].Counters)}
+		out.Links[name] = LinkStat{l.MTU, since(l.Counters, before.Links[name].Counters)}
 	}
 	out.CPUs = slices.Clone(e.CPUs)
 	for i := range out.CPUs {

@@ -25,7 +25,10 @@ func serve(t *testing.T, s *Server) Client {
 	t.Cleanup(func() {
 		cancel()
 		select {
-		case <-done:
+		case err := <-done:
+			if err != nil {
+				t.Errorf("the server ended with %v", err)
+			}
 		case <-time.After(5 * time.Second):
 			t.Error("the server did not end")
 		}

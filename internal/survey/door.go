@@ -72,12 +72,12 @@ func startServer(ctx context.Context, d Door, node string, at, from []netip.Addr
 	ctx, cancel := context.WithCancel(ctx)
 	in, hold := io.Pipe()
 	said, out := io.Pipe()
-	ended := make(chan error, 1)
+	ended, failure := make(chan struct{}), error(nil)
 	go func() {
-		err := d.Run(ctx, node, args, in, out)
-		out.CloseWithError(errors.Join(err, io.EOF))
+		defer close(ended)
+		failure = d.Run(ctx, node, args, in, out)
+		out.CloseWithError(errors.Join(failure, io.EOF))
 		in.Close()
-		ended <- err
 	}()
 	var once sync.Once
 	s := &server{end: func() {
@@ -111,8 +111,11 @@ func startServer(ctx context.Context, d Door, node string, at, from []netip.Addr
 	}
 	hold.Close()
 	cancel()
-	err := <-ended
-	return nil, fmt.Errorf("node %s: the server does not start: %w", node, errors.Join(err, context.Cause(ctx)))
+	<-ended
+	if failure == nil {
+		failure = errors.New("it does not say where it listens")
+	}
+	return nil, fmt.Errorf("node %s: the server does not start: %w", node, failure)
 }
 
 // Task is one measurement.

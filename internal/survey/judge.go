@@ -37,7 +37,7 @@ func (v Verdict) MarshalJSON() ([]byte, error) {
 		Message  string            `json:"message"`
 		Hint     string            `json:"hint"`
 		Evidence map[string]string `json:"evidence"`
-	}{v.Code(), v.Severity, v.Subject, v.Message, v.Hint, v.Evidence})
+	}{v.Finding.Code(), v.Finding.Severity, v.Subject, v.Finding.Message, v.Finding.Hint, v.Evidence})
 }
 
 // judge fills in verdicts, findings and notes.
@@ -52,6 +52,7 @@ func (r *Report) judge(history []Record) {
 	r.judgeLatency()
 	r.judgeBaseline(history)
 	r.judgeLoad()
+	r.diagnose()
 	for i := range r.Pairs {
 		if r.Pairs[i].Verdict == "" {
 			r.Pairs[i].Verdict = good
@@ -61,7 +62,7 @@ func (r *Report) judge(history []Record) {
 		r.Notes = append(r.Notes, "in the lab veth pairs stand for cables and all nodes share one machine: throughput is that of its CPUs, "+
 			"so neighbours are compared with each other and not with what USB4 links reach, and latency is not judged")
 	}
-	r.OK = !slices.ContainsFunc(r.Findings, func(v Verdict) bool { return v.Severity > finding.Info })
+	r.OK = !slices.ContainsFunc(r.Findings, func(v Verdict) bool { return v.Finding.Severity > finding.Info })
 }
 
 func (r *Report) add(k *finding.Kind, subject string, evidence map[string]string, format string, args ...any) *Verdict {
@@ -146,7 +147,7 @@ func (r *Report) judgeMTU(named map[string]bool) {
 			where = narrow.From
 		}
 		v := r.add(smallMTU, "cable "+c.Name, evidence, "packets of %d bytes do not pass: %s", m.Tried, strings.Join(ways, ", "))
-		v.Hint = fmt.Sprintf("set the MTU of the interface to %d on node %s, and look at the other end too", m.Tried, where)
+		v.Finding.Hint = fmt.Sprintf("set the MTU of the interface to %d on node %s, and look at the other end too", m.Tried, where)
 	}
 	for i := range r.Pairs {
 		p := &r.Pairs[i]
@@ -226,7 +227,7 @@ func (r *Report) judgeLoss(named map[string]bool) {
 			message += fmt.Sprintf(", data mostly from %s to %s", c.Nodes[1], c.Nodes[0])
 		}
 		v := r.add(lossyCable, "cable "+c.Name, evidence, "%s", message)
-		v.Hint = fmt.Sprintf("replug it at %s and %s, look at the error counters, then exchange it", c.Ends[0], c.Ends[1])
+		v.Finding.Hint = fmt.Sprintf("replug it at %s and %s, look at the error counters, then exchange it", c.Ends[0], c.Ends[1])
 	}
 }
 
@@ -298,10 +299,10 @@ func (r *Report) judgeSpeed(named map[string]bool) {
 		}
 		e := pairs[0].Expected
 		v := r.add(slowCable, "cable "+c.Name, evidence, "%s; at least %.3g is expected (%s)", strings.Join(ways, ", "), e.Low, e.Reason)
-		v.Hint = "the evidence says where to look: shaper, softirq load, requeues, trained lanes"
+		v.Finding.Hint = "the evidence says where to look: shaper, softirq load, requeues, trained lanes"
 		for name, value := range evidence {
 			if strings.Contains(value, "limits to") {
-				v.Hint = fmt.Sprintf("a shaper stands on %s (%s): remove it with tc qdisc del", strings.TrimSuffix(name, " qdisc"), value)
+				v.Finding.Hint = fmt.Sprintf("a shaper stands on %s (%s): remove it with tc qdisc del", strings.TrimSuffix(name, " qdisc"), value)
 			}
 		}
 	}

@@ -68,7 +68,7 @@ func healthy(n int) *Report {
 func messages(r *Report) []string {
 	out := []string{}
 	for _, f := range r.Findings {
-		out = append(out, f.Code()+" "+f.Message)
+		out = append(out, f.Finding.Code()+" "+f.Finding.Message)
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/usb4mesh/usb4mesh/internal/bench"
 	"github.com/usb4mesh/usb4mesh/internal/finding"
+	"github.com/usb4mesh/usb4mesh/internal/mesh"
 )
 
 // Report is what a survey found. Its JSON form is a promise (docs/cli.md).
@@ -22,6 +23,9 @@ type Report struct {
 	Notes    []string  `json:"notes"`
 	OK       bool      `json:"ok"` // no finding above info
 	Seconds  float64   `json:"seconds"`
+
+	plan     *mesh.Plan
+	hardware map[string]mesh.Hardware // by node, as far as known
 }
 
 // Settings are the ones that results depend on; only equal ones are compared.
@@ -68,9 +72,9 @@ type Cable struct {
 
 // Verdict is a finding with what speaks for it.
 type Verdict struct {
-	finding.Finding
-	Subject  string            `json:"subject"` // cable 3, node 02, 01 to 04
-	Evidence map[string]string `json:"evidence"`
+	Finding  finding.Finding
+	Subject  string // cable 3, node 02, 01 to 04
+	Evidence map[string]string
 }
 
 // pair returns the pair of two nodes, or nil.

@@ -25,6 +25,9 @@ type Options struct {
 	History  []Record  // earlier surveys, oldest first
 	Now      time.Time // of the report
 	Progress func(Progress)
+	// Hardware reads what a node shows of its USB4, so that links are judged by their
+	// trained speed and slow ones diagnosed; nil where there is none to read.
+	Hardware func(ctx context.Context, node string) (mesh.Hardware, error)
 }
 
 // Progress tells how far a survey is.
@@ -51,6 +54,7 @@ func Run(ctx context.Context, plan *mesh.Plan, paths []Path, d Door, o Options) 
 	if err := s.start(ctx); err != nil {
 		return s.report, err
 	}
+	s.look(ctx)
 	if err := s.pairs(ctx); err != nil {
 		return s.report, err
 	}
@@ -81,6 +85,7 @@ type surveyor struct {
 
 func newReport(plan *mesh.Plan, paths []Path, o Options) Report {
 	r := Report{
+		plan: plan, hardware: map[string]mesh.Hardware{},
 		Mesh: plan.Mesh, Time: o.Now.UTC().Truncate(time.Second), Where: o.Where,
 		Settings: Settings{Family: o.Family, Streams: o.Task.Streams, Duration: o.Task.Duration.Seconds(), MTU: plan.MTU},
 		Findings: []Verdict{}, Notes: []string{}, Cables: []Cable{},
@@ -237,16 +242,6 @@ func (s *surveyor) pair(ctx context.Context, i int) {
 	for n, node := range nodes {
 		if before[n] != nil && after[n] != nil {
 			telling(node, s.plan, p, after[n].Since(*before[n]), out.Evidence)
-			s.trained(node, after[n])
-		}
-	}
-}
-
-// trained notes to what speed the links of a node are trained.
-func (s *surveyor) trained(node string, e *bench.Evidence) {
-	for _, l := range s.plan.Node(node).Links {
-		if c := s.report.cable(l.Cable); c != nil && e.Links[l.Interface].Lanes > 0 {
-			c.Lanes, c.LaneGbps = e.Links[l.Interface].Lanes, e.Links[l.Interface].LaneGbps
 		}
 	}
 }
