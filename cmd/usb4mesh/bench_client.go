@@ -63,6 +63,7 @@ says that they were used.`,
 			if !asJSON {
 				c.Report = func(i bench.Interval) { sayInterval(cmd.ErrOrStderr(), i) }
 			}
+			roomForStreams()
 			r, err := o.run(cmd.Context(), c)
 			if err != nil {
 				return err
@@ -95,6 +96,7 @@ says that they were used.`,
 	f.BoolVar(&t.SkipCopy, "skip-copy", false, "drop received payload in the kernel")
 	f.BoolVar(&t.ZeroCopy, "zero-copy", false, "send without copying")
 	f.DurationVar(&o.latency, "latency", 0, "measure round trips: idle for this long, and beside the streams")
+	f.DurationVar(&t.Spacing, "probe-interval", time.Millisecond, "time between round trips; 0 sends one after the other")
 	f.IntVar(&o.mtu, "mtu", 0, "find the largest packet that arrives, up to this many bytes")
 	f.BoolVar(&o.none, "no-throughput", false, "only what --latency and --mtu ask for")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
@@ -142,6 +144,9 @@ func (o *oneTest) parse() error {
 		return usageError("--window %s: %v", o.window, err)
 	}
 	o.test.Rate, o.test.Length, o.test.Window = rate, int(length), int(window)
+	if o.test.Spacing == 0 {
+		o.test.Spacing = -1
+	}
 	o.test.Echo = o.latency > 0 && !o.test.UDP
 	if o.none && o.latency == 0 && o.mtu == 0 {
 		return usageError("--no-throughput leaves nothing to measure: add --latency or --mtu")
@@ -183,7 +188,7 @@ func (o *oneTest) run(ctx context.Context, c bench.Client) (bench.Result, error)
 		mtu = &found
 	}
 	if o.latency > 0 {
-		d, err := c.Latency(ctx, o.latency)
+		d, err := c.Latency(ctx, o.latency, o.test.Spacing)
 		if err != nil {
 			return r, err
 		}

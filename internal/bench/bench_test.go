@@ -110,7 +110,7 @@ func check(t *testing.T, test Test, r Result) {
 
 func TestLatencyAndPathMTU(t *testing.T) {
 	c := serve(t, &Server{})
-	d, err := c.Latency(t.Context(), short)
+	d, err := c.Latency(t.Context(), short, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestLatencyAndPathMTU(t *testing.T) {
 func TestIPv6(t *testing.T) {
 	c := serve(t, &Server{Bind: []netip.Addr{netip.MustParseAddr("::1")}})
 	check(t, Test{Duration: short}, run(t, c, Test{Duration: short}))
-	if d, err := c.Latency(t.Context(), short); err != nil || d.Samples == 0 {
+	if d, err := c.Latency(t.Context(), short, 0); err != nil || d.Samples == 0 {
 		t.Errorf("latency: %+v, %v", d, err)
 	}
 }

@@ -23,9 +23,10 @@ func (c Client) Run(ctx context.Context, t Test) (Result, error) {
 	return c.run(ctx, t, 0)
 }
 
-// Latency measures round trips of small datagrams for d, with nothing beside them.
-func (c Client) Latency(ctx context.Context, d time.Duration) (Distribution, error) {
-	r, err := c.run(ctx, Test{Echo: true, noStreams: true, Duration: d}, 0)
+// Latency measures round trips of small datagrams for d, with nothing beside them;
+// spacing is that of Test.
+func (c Client) Latency(ctx context.Context, d, spacing time.Duration) (Distribution, error) {
+	r, err := c.run(ctx, Test{Echo: true, noStreams: true, Duration: d, Spacing: spacing}, 0)
 	if err != nil || r.Latency == nil || r.Latency.Idle == nil {
 		return Distribution{}, err
 	}
@@ -183,7 +184,7 @@ func (s *clientSession) measure(ctx context.Context) (Result, error) {
 	}()
 	if s.echo != nil {
 		defer s.echo.close()
-		s.echo.start(s.test.Omit, s.search)
+		s.echo.start(s.test, s.search)
 	}
 	g.start()
 	early := m.run(stopped, s.echo.finished(), s.test.Duration)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -105,14 +106,16 @@ func (p *prober) finished() <-chan struct{} {
 
 // start begins to measure latency after the warm-up or, if search is not 0, to
 // look for the path MTU.
-func (p *prober) start(omit time.Duration, search int) {
+func (p *prober) start(t Test, search int) {
 	p.work.Go(func() {
+		runtime.LockOSThread() // a thread of its own wakes up faster
+		defer runtime.UnlockOSThread()
 		if search > 0 {
 			p.mtu = p.searchMTU(search)
 			close(p.done)
 			return
 		}
-		p.ping(omit)
+		p.ping(t.Omit, max(0, t.Spacing))
 	})
 }
 
@@ -122,8 +125,8 @@ func (p *prober) close() {
 	p.sock.close()
 }
 
-// ping sends one probe per probeSpacing and waits for each.
-func (p *prober) ping(omit time.Duration) {
+// ping sends one probe per spacing and waits for each.
+func (p *prober) ping(omit, spacing time.Duration) {
 	from := time.Now().Add(omit)
 	next := time.Now()
 	for !p.stop.Load() {
@@ -135,11 +138,13 @@ func (p *prober) ping(omit time.Duration) {
 				p.lost++
 			}
 		}
-		next = next.Add(probeSpacing)
+		next = next.Add(spacing)
 		if now := time.Now(); next.Before(now) {
 			next = now // late: no burst to catch up
 		}
-		time.Sleep(time.Until(next))
+		if wait := time.Until(next); wait > 0 {
+			time.Sleep(wait)
+		}
 	}
 }
 
@@ -185,6 +190,8 @@ func (p *prober) found(t Test) (*Latency, *PathMTU) {
 
 // serveEcho answers probes until stop. An answer is never longer than the question.
 func serveEcho(sock *socket, stop *atomic.Bool) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	b := make([]byte, 1<<16)
 	for !stop.Load() {
 		n, err := unix.Read(sock.fd, b)

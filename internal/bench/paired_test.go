@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,9 +107,9 @@ func newNamespaces(b *testing.B, mtu int) *namespaces {
 		n.pids[i] = cmd.Process.Pid
 	}
 	for i, args := range [][]string{
-		{"link", "add", "a", "mtu", strconv.Itoa(mtu), "type", "veth", "peer", "name", "b", "mtu", strconv.Itoa(mtu), "netns", strconv.Itoa(n.pids[1])},
-		{"addr", "add", here + "/30", "dev", "a"}, {"link", "set", "dev", "a", "up"}, {"link", "set", "dev", "lo", "up"},
-		{"addr", "add", there + "/30", "dev", "b"}, {"link", "set", "dev", "b", "up"}, {"link", "set", "dev", "lo", "up"},
+		{"link", "add", "cab0", "mtu", strconv.Itoa(mtu), "type", "veth", "peer", "name", "cab1", "mtu", strconv.Itoa(mtu), "netns", strconv.Itoa(n.pids[1])},
+		{"addr", "add", here + "/30", "dev", "cab0"}, {"link", "set", "dev", "cab0", "up"}, {"link", "set", "dev", "lo", "up"},
+		{"addr", "add", there + "/30", "dev", "cab1"}, {"link", "set", "dev", "cab1", "up"}, {"link", "set", "dev", "lo", "up"},
 	} {
 		if out, err := n.command(i/4, append([]string{"ip"}, args...)...).CombinedOutput(); err != nil {
 			b.Fatalf("ip %s: %v %s", strings.Join(args, " "), err, out)
@@ -192,6 +193,7 @@ func (n *namespaces) iperf3(b *testing.B, program string, streams int) load {
 func play(role string) int {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	runtime.GOMAXPROCS(16) // as the command has it
 	err := errors.New("no such role")
 	switch role {
 	case "server":

@@ -10,10 +10,10 @@ import (
 )
 
 // A call moves callSize bytes through a block of blockSize, over and over: few
-// calls, and a block that stays in the second level cache of a core.
+// calls, and a block that stays in the first caches of a core.
 const (
 	callSize  = 1 << 20
-	blockSize = 64 << 10
+	blockSize = 32 << 10
 )
 
 // sendTCP writes until stop. The test's length is the size of a write, as in

@@ -55,6 +55,7 @@ type Test struct {
 
 	// Echo adds latency beside the streams; it needs this program as server.
 	Echo     bool
+	Spacing  time.Duration // between echo probes; 0 is a millisecond, less is one after the other
 	Interval time.Duration // of reports and samples; 0 is a second
 
 	noStreams bool // nothing but the echo
@@ -70,6 +71,9 @@ func (t Test) withDefaults() Test {
 	}
 	if t.Interval == 0 {
 		t.Interval = time.Second
+	}
+	if t.Spacing == 0 {
+		t.Spacing = probeSpacing
 	}
 	if t.Length == 0 {
 		t.Length = DefaultLength
