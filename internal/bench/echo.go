@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -108,8 +107,6 @@ func (p *prober) finished() <-chan struct{} {
 // look for the path MTU.
 func (p *prober) start(t Test, search int) {
 	p.work.Go(func() {
-		runtime.LockOSThread() // a thread of its own wakes up faster
-		defer runtime.UnlockOSThread()
 		if search > 0 {
 			p.mtu = p.searchMTU(search)
 			close(p.done)
@@ -190,8 +187,6 @@ func (p *prober) found(t Test) (*Latency, *PathMTU) {
 
 // serveEcho answers probes until stop. An answer is never longer than the question.
 func serveEcho(sock *socket, stop *atomic.Bool) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	b := make([]byte, 1<<16)
 	for !stop.Load() {
 		n, err := unix.Read(sock.fd, b)
