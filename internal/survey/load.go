@@ -16,6 +16,9 @@ type Load struct {
 	// EvenGbps is what every pair could get if all got the same, over the planned
 	// paths: the narrowest cable divided by the pairs that cross it.
 	EvenGbps float64 `json:"even_gbps"`
+	// LimitGbps is what every pair could get, all the same, by the best routing that the
+	// cabling allows: the maximum concurrent flow. 0 where it was not computed.
+	LimitGbps float64 `json:"limit_gbps"`
 	// Fairness is Jain's index of the pairs: 1 if all get the same, 1/n if one gets all.
 	Fairness float64 `json:"fairness"`
 	Capacity string  `json:"capacity"` // where the cables' capacities are from
@@ -72,8 +75,12 @@ func (s *surveyor) load(ctx context.Context) error {
 		return ctx.Err()
 	}
 	capacity, source := s.capacities()
+	var err error
 	shares, even := fairShares(s.plan, s.paths, capacity)
 	l := &Load{Pairs: []LoadPair{}, EvenGbps: round3(even), Capacity: source}
+	if l.LimitGbps, err = concurrent(s.plan, s.paths, capacity); err != nil {
+		return err
+	}
 	var squares float64
 	for i, p := range s.paths {
 		one := LoadPair{From: p.From, To: p.To, Gbps: results[i].Gbps, ShareGbps: round3(shares[i]), Retransmits: results[i].Retransmits}

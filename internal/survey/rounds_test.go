@@ -91,6 +91,9 @@ func TestFairShares(t *testing.T) {
 				t.Fatalf("%s to %s could have more than %v", p.From, p.To, shares[i])
 			}
 		}
+		if best, err := concurrent(plan, paths, capacity); err != nil || best < 0.98*even-0.001 {
+			t.Fatalf("the cabling allows %v each (%v), and the planned paths alone %v", best, err, even)
+		}
 		if math.Abs(slices.Min(shares)-even) > 1e-9 {
 			t.Fatalf("even share %v, least share %v", even, slices.Min(shares))
 		}
@@ -110,5 +113,9 @@ func TestFairSharesByHand(t *testing.T) {
 		if math.Abs(s-10) > 1e-9 || math.Abs(even-10) > 1e-9 {
 			t.Errorf("%s to %s: %v, even %v, want 10", paths[i].From, paths[i].To, s, even)
 		}
+	}
+	// Shortest ways are the best here, and flow comes within a hundredth of the limit.
+	if best, err := concurrent(plan, paths, capacity); err != nil || best < 9.9 || best > 10.0001 {
+		t.Errorf("the cabling allows %v each (%v), want 10", best, err)
 	}
 }

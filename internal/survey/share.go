@@ -1,6 +1,45 @@
 package survey
 
-import "github.com/usb4mesh/usb4mesh/internal/mesh"
+import (
+	"fmt"
+
+	"github.com/usb4mesh/usb4mesh/internal/flow"
+	"github.com/usb4mesh/usb4mesh/internal/mesh"
+)
+
+// concurrent is the most that every path's pair can have at once, all the same, if
+// traffic may be split and take any way: the yardstick of the cabling, where
+// fairShares is that of the planned paths.
+func concurrent(plan *mesh.Plan, paths []Path, capacity map[arc]float64) (float64, error) {
+	index := map[string]int{}
+	n := &flow.Network{Nodes: len(plan.Nodes)}
+	for i, node := range plan.Nodes {
+		index[node.Name] = i
+	}
+	for _, c := range plan.Cables {
+		for end, e := range c.Ends {
+			a := flow.Arc{From: index[e.Node], To: index[c.Ends[1-end].Node], Capacity: capacity[arc{c.Name, e.Node}]}
+			if a.Capacity > 0 {
+				n.Arcs = append(n.Arcs, a)
+			}
+		}
+	}
+	at := map[string]int{} // demand of each sender
+	for _, p := range paths {
+		k, ok := at[p.From]
+		if !ok {
+			k = len(n.Demands)
+			at[p.From], n.Demands = k, append(n.Demands, flow.Demand{From: index[p.From]})
+		}
+		d := &n.Demands[k]
+		d.To, d.Amount = append(d.To, index[p.To]), append(d.Amount, 1)
+	}
+	r, err := flow.Concurrent(n, flow.Options{})
+	if err != nil {
+		return 0, fmt.Errorf("capacity of the cabling: %w", err)
+	}
+	return round3(r.Reached), nil
+}
 
 // fairShares divides the capacity of the cables among all paths at once, each
 // direction of a cable for itself: the max-min fair allocation (Bertsekas and

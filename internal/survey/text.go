@@ -18,7 +18,8 @@ func (r *Report) WriteText(w io.Writer, colour bool) error {
 		r.matrix(&b, q)
 	}
 	if l := r.Load; l != nil {
-		fmt.Fprintf(&b, "\nAll pairs at once: %s Gbit/s in all; if all had the same, each could have %s; fairness %.3f\n", three(l.TotalGbps), three(l.EvenGbps), l.Fairness)
+		fmt.Fprintf(&b, "\nAll pairs at once: %s Gbit/s in all; if all had the same, each could have %s over the planned paths, %s over any; fairness %.3f\n",
+			three(l.TotalGbps), three(l.EvenGbps), three(l.LimitGbps), l.Fairness)
 		t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprintln(t, "from\tto\tGbit/s\tfair share\t")
 		for _, p := range l.Pairs {
