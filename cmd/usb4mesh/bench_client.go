@@ -63,7 +63,6 @@ says that they were used.`,
 			if !asJSON {
 				c.Report = func(i bench.Interval) { sayInterval(cmd.ErrOrStderr(), i) }
 			}
-			roomForStreams()
 			r, err := o.run(cmd.Context(), c)
 			if err != nil {
 				return err

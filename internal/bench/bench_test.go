@@ -54,13 +54,13 @@ func TestModes(t *testing.T) {
 		}{"skip copy", Test{SkipCopy: true, Reverse: true}},
 	) {
 		t.Run(m.name, func(t *testing.T) {
-			var events []Event
-			s := &Server{Event: func(e Event) { events = append(events, e) }}
+			events := make(chan Event, 8)
+			s := &Server{Event: func(e Event) { events <- e }}
 			test := m.test
 			test.Duration, test.Interval = short, 100*time.Millisecond
 			check(t, test, run(t, serve(t, s), test))
-			if len(events) == 0 || events[0].Err != nil {
-				t.Errorf("events: %+v", events)
+			if e := <-events; e.Err != nil || e.Result != nil || e.Client != loopback {
+				t.Errorf("at the begin the server says %+v", e)
 			}
 		})
 	}

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -193,7 +192,6 @@ func (n *namespaces) iperf3(b *testing.B, program string, streams int) load {
 func play(role string) int {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	runtime.GOMAXPROCS(16) // as the command has it
 	err := errors.New("no such role")
 	switch role {
 	case "server":
