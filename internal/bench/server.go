@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 )
 
 // pendingLimit bounds connections that have not said yet which test they are of.
@@ -26,6 +27,7 @@ type Server struct {
 	mu        sync.Mutex
 	current   *session
 	pending   chan struct{}
+	accepted  atomic.Int64
 	work      sync.WaitGroup
 }
 
@@ -89,7 +91,7 @@ func (s *Server) Serve(ctx context.Context) error {
 					}
 					return
 				}
-				s.admit(ctx, conn.(*net.TCPConn), func(err error) {
+				s.admit(ctx, arrival{conn.(*net.TCPConn), s.accepted.Add(1)}, func(err error) {
 					if s.Once {
 						select {
 						case once <- err:
@@ -113,8 +115,15 @@ func (s *Server) Serve(ctx context.Context) error {
 	return err
 }
 
+// arrival is a connection with its place in the order in which connections came. The
+// order of its streams is all by which a client says what each is for.
+type arrival struct {
+	*net.TCPConn
+	place int64
+}
+
 // admit takes a connection in, if there is room for it and its address may.
-func (s *Server) admit(ctx context.Context, conn *net.TCPConn, ended func(error)) {
+func (s *Server) admit(ctx context.Context, conn arrival, ended func(error)) {
 	from := peer(conn)
 	if s.Allow != nil && !s.Allow(from) {
 		_ = control{conn}.say(accessDenied) // it hears it or not
@@ -159,10 +168,10 @@ func (s *Server) claim(c control, cookie [cookieSize]byte, from netip.Addr) (own
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current == nil {
-		s.current = &session{server: s, control: c, cookie: cookie, from: from, incoming: make(chan *net.TCPConn, 2*MaxStreams)}
+		s.current = &session{server: s, control: c, cookie: cookie, from: from, incoming: make(chan arrival, 2*MaxStreams)}
 		return s.current, false
 	}
-	return nil, s.current.take(c.Conn.(*net.TCPConn), cookie, from)
+	return nil, s.current.take(c.Conn.(arrival), cookie, from)
 }
 
 func (s *Server) release() {

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"encoding/binary"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -25,7 +27,7 @@ type session struct {
 	test     Test
 	wide     bool
 	open     bool // streams are awaited; guarded by server.mu
-	incoming chan *net.TCPConn
+	incoming chan arrival
 	streams  []*stream
 	udp      *net.UDPConn // where the next UDP stream is awaited
 	echo     *socket
@@ -35,7 +37,7 @@ type session struct {
 const errReceiveParams = 114
 
 // take accepts a connection as a stream of this test. server.mu is held.
-func (s *session) take(conn *net.TCPConn, cookie [cookieSize]byte, from netip.Addr) bool {
+func (s *session) take(conn arrival, cookie [cookieSize]byte, from netip.Addr) bool {
 	if !s.open || from != s.from || subtle.ConstantTimeCompare(cookie[:], s.cookie[:]) != 1 {
 		return false
 	}
@@ -141,23 +143,9 @@ func (s *session) connect(ctx context.Context) error {
 	if err := s.control.say(createStreams); err != nil {
 		return err
 	}
-	limit := time.NewTimer(patience)
-	defer limit.Stop()
-	for !s.test.UDP && len(s.streams) < n {
-		select {
-		case conn := <-s.incoming:
-			sock, err := blocking(conn)
-			if err != nil {
-				return err
-			}
-			add(sock)
-			if err := s.test.setOptions(sock.fd, true); err != nil {
-				return err
-			}
-		case <-limit.C:
-			return fmt.Errorf("%d of %d streams came within %s", len(s.streams), n, patience)
-		case <-ctx.Done():
-			return ctx.Err()
+	if !s.test.UDP {
+		if err := s.gather(ctx, n, add); err != nil {
+			return err
 		}
 	}
 	for s.test.UDP && len(s.streams) < n {
@@ -176,6 +164,41 @@ func (s *session) connect(ctx context.Context) error {
 	}
 	for _, st := range []state{testStart, testRunning} {
 		if err := s.control.say(st); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gather waits for n TCP streams and adds them in the order in which they came.
+func (s *session) gather(ctx context.Context, n int, add func(*socket)) error {
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	var came []arrival
+	defer func() {
+		for _, a := range came {
+			a.Close() // those that were added are not in came any more
+		}
+	}()
+	for len(came) < n {
+		select {
+		case a := <-s.incoming:
+			came = append(came, a)
+		case <-limit.C:
+			return fmt.Errorf("%d of %d streams came within %s", len(came), n, patience)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	slices.SortFunc(came, func(a, b arrival) int { return cmp.Compare(a.place, b.place) })
+	for len(came) > 0 {
+		sock, err := blocking(came[0])
+		came = came[1:]
+		if err != nil {
+			return err
+		}
+		add(sock)
+		if err := s.test.setOptions(sock.fd, true); err != nil {
 			return err
 		}
 	}
