@@ -67,8 +67,8 @@ func (l *Lab) Usage(ctx context.Context) (Usage, error) {
 }
 
 // usage finds a node's processes by their network namespace, so it does not
-// matter who started them. The keeper's own threads visit nodes, but its process
-// is at home elsewhere.
+// matter who started them. The keeper itself is none of them, although its first
+// thread, whose namespace stands for the process, may be visiting one.
 func (w *world) usage() (Usage, error) {
 	node := map[string]int{} // by network namespace
 	u := Usage{Nodes: make([]NodeUsage, len(w.nodes))}
@@ -85,7 +85,7 @@ func (w *world) usage() (Usage, error) {
 		return Usage{}, err
 	}
 	for _, e := range entries {
-		if _, err := strconv.Atoi(e.Name()); err != nil {
+		if pid, err := strconv.Atoi(e.Name()); err != nil || pid == os.Getpid() {
 			continue
 		}
 		dir := "/proc/" + e.Name()
