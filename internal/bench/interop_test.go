@@ -27,7 +27,7 @@ func iperf3s(t *testing.T) []string {
 		}
 	}
 	if len(all) == 0 {
-		t.Skip("iperf3 is not installed, and IPERF3 names none")
+		t.Skip("iperf3 is not installed (Debian: iperf3), and IPERF3 names none")
 	}
 	return all
 }
