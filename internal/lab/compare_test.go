@@ -99,6 +99,21 @@ func TestDisturb(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	// How long is left of the kernel's second is chance, and other programs' events
+	// start it anew: one of a few attempts has to be clearly late.
+	var late time.Duration
+	for range 6 {
+		if late = disturbedCut(ctx, t, l); late >= 200*time.Millisecond {
+			return
+		}
+	}
+	t.Errorf("the other end noticed after %s at last, want most of a second once", late)
+}
+
+// disturbedCut cuts a cable after another carrier event and returns how late the
+// other end took notice, 0 if it did not.
+func disturbedCut(ctx context.Context, t *testing.T, l *Lab) time.Duration {
+	t.Helper()
 	done, err := l.Disturb(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -114,10 +129,10 @@ func TestDisturb(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	late := time.Duration(plug.Noticed - cut.Begin)
-	if plug.Noticed == 0 || late < 200*time.Millisecond {
-		t.Errorf("the other end noticed after %s, want most of a second", late)
+	if plug.Noticed == 0 {
+		return 0
 	}
+	return time.Duration(plug.Noticed - cut.Begin)
 }
 
 // TestFloatingRoutes: on a triangle the recipe of the guides is what the plan has
