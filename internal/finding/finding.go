@@ -40,6 +40,17 @@ func (s Severity) String() string {
 // MarshalText gives JSON the words of String.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText reads the words of String.
+func (s *Severity) UnmarshalText(text []byte) error {
+	for _, v := range []Severity{Info, Warning, Error} {
+		if v.String() == string(text) {
+			*s = v
+			return nil
+		}
+	}
+	return fmt.Errorf("finding: unknown severity %q", text)
+}
+
 // Pos is a place in a text file. Line and Column count from 1, columns in
 // characters (not bytes). The zero Pos means "no place known".
 type Pos struct {

@@ -39,7 +39,10 @@ var walls = map[string]struct {
 	"hw":         {floor: 4},
 	"kernel":     {floor: 4},
 	"bench":      {floor: 4},
+	"liveness":   {floor: 4},
+	"gossip":     {floor: 4},
 	"design":     {floor: 5, pure: true},
+	"agent":      {floor: 5},
 	"lab":        {floor: 5},
 	"survey":     {floor: 5},
 }
