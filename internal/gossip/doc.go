@@ -1,0 +1,2 @@
+// Package gossip tells every node which links are down, over hashicorp/memberlist.
+package gossip

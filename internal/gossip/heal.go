@@ -1,0 +1,50 @@
+package gossip
+
+import (
+	"fmt"
+	"time"
+)
+
+// patience is how long the end of a cable that comes second leaves the other
+// end to itself, when it does not hear from it.
+const patience = 2 * time.Minute
+
+// MayHeal reports whether this node may work on its end of a cable that has been
+// down for so long, and if not, why. Never both ends at once: an interface that
+// is set down and up by one node kills the login that the other just began.
+//
+// There is no election and no lease on a clock. The end with the lower name goes
+// first and says HealDone when it has done what it can; then it is the other's
+// turn. A node that can't be heard of may be dead or only cut off, so the second
+// end waits until the first must have finished.
+//
+// Announce HealActing first, then ask, at the earliest a second later so that
+// the announcement has arrived; withdraw it if the answer is no. When both ends
+// do so at once, the lower name is told yes.
+func (g *Gossip) MayHeal(cable string, down time.Duration) (bool, string) {
+	ends, ok := g.config.Cables[cable]
+	if !ok {
+		return false, fmt.Sprintf("the plan has no cable %q", cable)
+	}
+	peer := ends[0]
+	if peer == g.config.Node {
+		peer = ends[1]
+	}
+	return mayHeal(g.config.Node, peer, g.alive(peer), g.heals(peer, cable), down)
+}
+
+// mayHeal is the rule of MayHeal for node self, from what is known of its peer.
+func mayHeal(self, peer string, alive bool, does Heal, down time.Duration) (bool, string) {
+	first := self < peer
+	switch {
+	case alive && does == HealActing && !first:
+		return false, fmt.Sprintf("node %s works on its end", peer)
+	case first, alive && does == HealDone:
+		return true, ""
+	case alive:
+		return false, fmt.Sprintf("node %s goes first", peer)
+	case down < patience:
+		return false, fmt.Sprintf("node %s goes first; it is not heard of, so it has %s", peer, patience)
+	}
+	return true, ""
+}
