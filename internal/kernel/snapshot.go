@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 
 	"github.com/vishvananda/netlink/nl"
@@ -108,6 +109,9 @@ func parseLink(m []byte) (mesh.Link, error) {
 		Up:      head.Flags&unix.IFF_UP != 0,
 		Index:   int(head.Index),
 		Carrier: head.Flags&unix.IFF_LOWER_UP != 0,
+	}
+	if mac := a[unix.IFLA_ADDRESS]; len(mac) == 6 {
+		l.MAC = net.HardwareAddr(mac).String()
 	}
 	switch kind := mesh.LinkKind(info.string(unix.IFLA_INFO_KIND)); kind {
 	case mesh.KindDummy, mesh.KindBridge:

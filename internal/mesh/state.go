@@ -71,6 +71,7 @@ type Link struct {
 	// Observed only; Diff ignores them.
 	Index   int
 	Carrier bool
+	MAC     string // 02:e2:1e:08:57:bc; "" where it has none of that form
 }
 
 // Address is an address on an interface. Local is a host prefix (/32 or /128)

@@ -123,7 +123,7 @@ func (b *bench) missing(want mesh.State) []string {
 	var out []string
 	for _, w := range want.Links {
 		if !slices.ContainsFunc(have.Links, func(h mesh.Link) bool {
-			h.Index, h.Carrier = 0, false
+			h.Index, h.Carrier, h.MAC = 0, false, ""
 			return h == w
 		}) {
 			out = append(out, w.String())
