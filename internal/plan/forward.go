@@ -55,29 +55,57 @@ const weightScale = 7200
 // weight returns the cost of a cable of the given Gbit/s per direction.
 func weight(speed int) int { return weightScale/max(1, speed) + 1 }
 
-// routes writes the rows of node i: what main holds, and per port the table for
-// packets that came back over the very link they would leave by.
+// routes writes the rows of node i.
 func (p *planner) routes(i int, tables *forwarding.Tables) {
 	n := &p.plan.Nodes[i]
-	linkOf := p.linkOf[i]
+	n.Routes, n.Rules = rows(&p.plan, i, p.linkOf[i], func(d int) forwarding.Entry { return tables.At(i, d) })
+}
+
+// rows turns what node i does with packets for each other node (its entries, in
+// cables of the plan) into routes and rules: what main holds, and per port the
+// table for packets that came back over the very link they would leave by. linkOf
+// leads from a cable to the node's link.
+func rows(p *mesh.Plan, i int, linkOf map[int]int, at func(dest int) forwarding.Entry) ([]mesh.Route, []mesh.Rule) {
+	n := &p.Nodes[i]
+	var routes []mesh.Route
+	var rules []mesh.Rule
 	needsRule := make([]bool, len(n.Links))
+	neighbours := make([]*mesh.NodePlan, len(n.Links))
+	for k, l := range n.Links {
+		neighbours[k] = p.Node(l.Peer)
+	}
 	for family := range n.Identity {
-		for d := range p.plan.Nodes {
+		for d := range p.Nodes {
 			if d == i {
 				continue
 			}
-			e := tables.At(i, d)
+			e := at(d)
 			if e.Primary < 0 {
 				continue
 			}
-			n.Routes = append(n.Routes, p.route(i, d, family, e.Primary, linkOf, metricPrimary, mesh.MainTable))
+			add := func(cable, metric int, table mesh.Table) {
+				k := linkOf[cable]
+				r := mesh.Route{
+					Destination: mesh.HostPrefix(p.Nodes[d].Identity[family]),
+					Interface:   n.Links[k].Interface,
+					Metric:      metric,
+					Table:       table,
+					Source:      n.Identity[family],
+					Protocol:    mesh.RouteProtocol,
+				}
+				if neighbours[k] != &p.Nodes[d] {
+					r.Via = neighbours[k].Identity[family]
+				}
+				routes = append(routes, r)
+			}
+			add(e.Primary, metricPrimary, mesh.MainTable)
 			if e.Detour >= 0 {
-				n.Routes = append(n.Routes, p.route(i, d, family, e.Detour, linkOf, metricDetour, mesh.MainTable))
+				add(e.Detour, metricDetour, mesh.MainTable)
 			}
 			if e.Return >= 0 {
 				k := linkOf[e.Primary]
 				needsRule[k] = true
-				n.Routes = append(n.Routes, p.route(i, d, family, e.Return, linkOf, metricPrimary, portTable(k)))
+				add(e.Return, metricPrimary, portTable(k))
 			}
 		}
 	}
@@ -86,35 +114,14 @@ func (p *planner) routes(i int, tables *forwarding.Tables) {
 			continue
 		}
 		for _, id := range n.Identity {
-			n.Rules = append(n.Rules, mesh.Rule{Incoming: l.Interface, Table: portTable(k), Priority: int(portTable(k)), IPv6: id.Is6()})
+			rules = append(rules, mesh.Rule{Incoming: l.Interface, Table: portTable(k), Priority: int(portTable(k)), IPv6: id.Is6()})
 		}
 	}
+	return routes, rules
 }
 
 // portTable is the table of a node's k-th port; its rule has the same number as priority.
 func portTable(k int) mesh.Table { return mesh.Table(mesh.RulePriorityFirst + k + 1) }
-
-// route returns node i's row towards d over the given cable.
-func (p *planner) route(i, d, family, cable int, linkOf map[int]int, metric int, table mesh.Table) mesh.Route {
-	n := &p.plan.Nodes[i]
-	l := p.links[cable]
-	next := l.node[0]
-	if next == i {
-		next = l.node[1]
-	}
-	r := mesh.Route{
-		Destination: mesh.HostPrefix(p.plan.Nodes[d].Identity[family]),
-		Interface:   n.Links[linkOf[cable]].Interface,
-		Metric:      metric,
-		Table:       table,
-		Source:      n.Identity[family],
-		Protocol:    mesh.RouteProtocol,
-	}
-	if next != d {
-		r.Via = p.plan.Nodes[next].Identity[family]
-	}
-	return r
-}
 
 // sysctls returns the kernel settings that the compiled tables rely on.
 //
