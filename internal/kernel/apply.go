@@ -130,7 +130,13 @@ func (k *Kernel) applyRule(op mesh.Op, r mesh.Rule) error {
 	}
 	head := &nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(f), Type: nl.FR_ACT_TO_TBL}}
 	m := message{head: head}
-	m.addString(unix.FRA_IIFNAME, r.Incoming)
+	if r.Incoming != "" {
+		m.addString(unix.FRA_IIFNAME, r.Incoming)
+	}
+	if r.Mark != 0 {
+		m.addUint32(unix.FRA_FWMARK, r.Mark)
+		m.addUint32(unix.FRA_FWMASK, mesh.MarkMask)
+	}
 	m.addUint32(unix.FRA_PRIORITY, uint32(r.Priority))
 	m.addUint32(unix.FRA_TABLE, uint32(r.Table))
 	if op == mesh.Remove {

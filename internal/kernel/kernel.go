@@ -5,6 +5,10 @@
 // carries out the changes that mesh.Diff computed, Watch tells when to look
 // again, and Converge ties these together. Apply does what it is told; what may
 // be changed at all (ownership) is decided by mesh.Diff.
+//
+// Steer is the way out when there is no time for that: it takes packets off a
+// link by a packet filter, which works while the rest of the kernel's network
+// configuration is locked.
 package kernel
 
 import (
@@ -37,7 +41,8 @@ type Door interface {
 var _ Door = (*Kernel)(nil)
 
 // Kernel is an open network namespace. Its methods may be called from any
-// goroutine; they take turns.
+// goroutine; they take turns, but for Steer and Unsteer, which wait for nobody
+// else.
 //
 // All work is done on one OS thread that lives in the namespace: netlink sockets
 // keep the namespace in which they were opened, but a path below /proc/sys/net
@@ -47,6 +52,8 @@ type Kernel struct {
 	done   chan struct{} // closed when the thread has ended
 	close  sync.Once
 	closed chan struct{}
+
+	steering steering // has a lock of its own
 
 	// Used on the thread only.
 	socket *nl.SocketHandle
@@ -121,6 +128,7 @@ func (k *Kernel) enter(fd int) error {
 	// The kernel's own words for a refusal; kernels before 4.12 have none.
 	_ = s.SetExtAck(true)
 	k.socket = &nl.SocketHandle{Socket: s}
+	k.steering.open()
 	return nil
 }
 
@@ -138,8 +146,9 @@ func inNamespace(fd int) (bool, error) {
 // Close ends the thread and waits for a job under way. It may be called again.
 func (k *Kernel) Close() error {
 	k.close.Do(func() { close(k.closed) })
+	err := k.steering.close()
 	<-k.done
-	return nil
+	return err
 }
 
 // do runs job on the thread and waits for it.

@@ -20,7 +20,7 @@ const snapshotTries = 10
 
 // Snapshot returns what the namespace holds: all links, all addresses, the
 // routes of all tables but the local one, the rules that mesh.Rule can express
-// (selected by incoming interface alone, leading to a table), and the sysctls
+// (selected by incoming interface or a mark under our mask, leading to a table), and the sysctls
 // that usb4mesh knows or has set.
 //
 // A multipath route is returned as one mesh.Route per next hop, a route without
@@ -255,12 +255,12 @@ func (a attributes) gateway() netip.Addr {
 	return a.addr(unix.RTA_GATEWAY)
 }
 
-// ruleBasics are the attributes that a rule by incoming interface consists of.
+// ruleBasics are the attributes that a rule by incoming interface or mark consists of.
 // Both suppressors are -1 and l3mdev is 0 unless used (net/core/fib_rules.c,
 // fib_nl_fill_rule).
 var ruleBasics = map[int]bool{
 	unix.FRA_PRIORITY: true, unix.FRA_IIFNAME: true, unix.FRA_TABLE: true,
-	unix.FRA_PROTOCOL: true, unix.FRA_PAD: true,
+	unix.FRA_PROTOCOL: true, unix.FRA_PAD: true, unix.FRA_FWMARK: true,
 }
 
 func (k *Kernel) rules() ([]mesh.Rule, error) {
@@ -287,6 +287,7 @@ func (k *Kernel) rules() ([]mesh.Rule, error) {
 		}
 		out = append(out, mesh.Rule{
 			Incoming: a.string(unix.FRA_IIFNAME),
+			Mark:     a.uint32(unix.FRA_FWMARK),
 			Table:    table,
 			Priority: int(a.uint32(unix.FRA_PRIORITY)),
 			IPv6:     head.Family == unix.AF_INET6,
@@ -303,6 +304,10 @@ func plainRule(head *nl.RtMsg, a attributes) bool {
 	for kind := range a {
 		switch {
 		case ruleBasics[kind]:
+		case kind == unix.FRA_FWMASK:
+			if a.uint32(kind) != mesh.MarkMask {
+				return false
+			}
 		case kind == unix.FRA_SUPPRESS_PREFIXLEN || kind == unix.FRA_SUPPRESS_IFGROUP:
 			if a.uint32(kind) != ^uint32(0) {
 				return false

@@ -351,7 +351,7 @@ func (d *differ) rules() {
 			continue
 		}
 		wanted[r] = true
-		if _, present := d.after[r.Incoming]; !have[r] && present {
+		if _, present := d.after[r.Incoming]; !have[r] && (present || r.Incoming == "") {
 			d.add = append(d.add, Change{Op: Add, Rule: &r, Reason: "the plan wants this rule"})
 		}
 	}

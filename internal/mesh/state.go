@@ -13,7 +13,8 @@ const (
 	// assign 117).
 	RouteProtocol = 117
 	// RulePriorityFirst and RulePriorityLast bound the priorities of our routing
-	// policy rules, between the local (0) and the main (32766) rule.
+	// policy rules, between the local (0) and the main (32766) rule. The first is
+	// that of the rules by mark (see Steer), those by incoming interface follow.
 	RulePriorityFirst = 7500
 	RulePriorityLast  = 7999
 	// AliasPrefix starts the alias of every interface that belongs to the mesh.
@@ -96,9 +97,11 @@ type Route struct {
 	Protocol    int        // RouteProtocol on ours
 }
 
-// Rule sends packets that came in over an interface to a table.
+// Rule sends packets that came in over an interface, or that bear a mark, to a
+// table.
 type Rule struct {
-	Incoming string
+	Incoming string // "" for any, and for the node's own packets
+	Mark     uint32 // compared under MarkMask; 0 for any
 	Table    Table
 	Priority int
 	IPv6     bool
@@ -124,12 +127,13 @@ const (
 	Add    Op = "add"
 	Remove Op = "remove"
 	Set    Op = "set"
+	Rename Op = "rename" // of a Link alone, see Renames
 )
 
 // Change is one step from have to want. Exactly one of the pointers is set.
 type Change struct {
 	Op      Op
-	Link    *Link // Add creates it, Remove deletes it, Set gives alias, MTU and up
+	Link    *Link // Add creates it, Remove deletes it, Set gives alias, MTU and up, Rename gives the link of that Index the Name
 	Address *Address
 	Route   *Route
 	Rule    *Rule
@@ -156,7 +160,14 @@ func (r Route) String() string {
 }
 
 func (r Rule) String() string {
-	return fmt.Sprintf("rule %d: %s iif %s lookup %s", r.Priority, r.Family(), r.Incoming, r.Table)
+	s := fmt.Sprintf("rule %d: %s", r.Priority, r.Family())
+	if r.Mark != 0 {
+		s += fmt.Sprintf(" fwmark %#x/%#x", r.Mark, MarkMask)
+	}
+	if r.Incoming != "" || r.Mark == 0 {
+		s += " iif " + r.Incoming
+	}
+	return s + " lookup " + r.Table.String()
 }
 
 func (s Sysctl) String() string { return "sysctl " + s.Path + " = " + s.Value }
@@ -164,6 +175,8 @@ func (s Sysctl) String() string { return "sysctl " + s.Path + " = " + s.Value }
 func (c Change) String() string {
 	var o fmt.Stringer
 	switch {
+	case c.Link != nil && c.Op == Rename:
+		return fmt.Sprintf("rename link %d to %s", c.Link.Index, c.Link.Name)
 	case c.Link != nil:
 		o = c.Link
 	case c.Address != nil:
