@@ -41,6 +41,7 @@ var walls = map[string]struct {
 	"bench":      {floor: 4},
 	"liveness":   {floor: 4},
 	"gossip":     {floor: 4},
+	"status":     {floor: 4},
 	"design":     {floor: 5, pure: true},
 	"agent":      {floor: 5},
 	"lab":        {floor: 5},
