@@ -1,7 +1,11 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
+	"net"
+	"strconv"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -10,13 +14,15 @@ import (
 
 	"os"
 
+	"github.com/usb4mesh/usb4mesh/internal/hw/hwtest"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
 )
 
 // cable is a veth pair between two nodes.
 //
 // The interfaces are made with the names of the plan: this stands for the
-// renaming that a .link file does on hardware. Both ends get the same interface
+// renaming that a .link file does on hardware. Where the engine wants machines, they
+// are made as the driver makes them instead. Both ends get the same interface
 // index, a new one at each plug. Not by whim: for an interface whose index
 // differs from its peer's the kernel treats loss of carrier as urgent
 // (linkwatch_urgent_event, net/core/link_watch.c), which it does not do for a
@@ -29,6 +35,14 @@ type cable struct {
 	cut   string        // "", or how it is cut
 	end   int           // of a cut
 	watch *carrierWatch // of a Carrier cut
+	index int           // of the interfaces, while there are any
+
+	// Where the nodes have model machines: what the driver calls the interfaces,
+	// and their addresses.
+	machines *machines
+	model    *hwtest.Cable
+	names    [2]string
+	macs     [2]string
 }
 
 // firstIndex leaves room below for lo, umesh0 and what a user makes.
@@ -71,15 +85,24 @@ func (c *cable) create(index int) error {
 	if _, err := req.Execute(unix.NETLINK_ROUTE, 0); err != nil {
 		return fmt.Errorf("cable %s: make veth pair: %w", c.plan.Name, err)
 	}
+	c.index = index
 	return nil
 }
 
 func (c *cable) attributes(end int) []*nl.RtAttr {
-	return []*nl.RtAttr{
-		nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(c.links[end].Interface)),
-		nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(c.links[end].MTU))),
+	name, mtu := c.links[end].Interface, c.links[end].MTU
+	if c.machines != nil {
+		name, mtu = c.names[end], driverMTU
+	}
+	all := []*nl.RtAttr{
+		nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)),
+		nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(mtu))),
 		nl.NewRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(c.nodes[end].NetNS()))),
 	}
+	if mac, err := net.ParseMAC(c.macs[end]); err == nil {
+		all = append(all, nl.NewRtAttr(unix.IFLA_ADDRESS, mac))
+	}
+	return all
 }
 
 // disconnect cuts the cable.
@@ -93,19 +116,17 @@ func (c *cable) disconnect(how string, end int) error {
 	var err error
 	switch how {
 	case Delete:
-		err = c.onLink(end, (*netlink.Handle).LinkDel)
+		err = c.remove(end)
 	case Carrier:
-		if c.watch, err = watchCarrier(c.nodes[1-end], c.links[1-end].Interface); err == nil {
+		if c.watch, err = watchCarrier(c.nodes[1-end], c.index); err == nil {
 			err = c.onLink(end, (*netlink.Handle).LinkSetDown)
 		}
 	case Silent:
-		for i := range c.nodes {
-			if err = dropFrames(c.nodes[i], c.links[i].Interface); err != nil {
-				break
-			}
-		}
+		err = errors.Join(c.silence(0), c.silence(1))
+	case OneWay:
+		err = c.silence(1 - end)
 	default:
-		return fmt.Errorf("no kind of cut is called %q: use delete, carrier or silent", how)
+		return fmt.Errorf("no kind of cut is called %q: use one of %s", how, strings.Join(Kinds(), ", "))
 	}
 	if err != nil {
 		return fmt.Errorf("cut cable %s (%s): %w", c.plan.Name, how, err)
@@ -122,15 +143,18 @@ func (c *cable) connect(index int) error {
 	case "":
 		return fmt.Errorf("cable %s is plugged already", c.plan.Name)
 	case Delete:
-		err = c.create(index)
+		if c.machines != nil {
+			err = c.machines.plug(c, index)
+		}
+		if err == nil {
+			err = c.create(index)
+		}
 	case Carrier:
 		err = c.onLink(c.end, (*netlink.Handle).LinkSetUp)
 	case Silent:
-		for i := range c.nodes {
-			if err = passFrames(c.nodes[i], c.links[i].Interface); err != nil {
-				break
-			}
-		}
+		err = errors.Join(c.unsilence(0), c.unsilence(1))
+	case OneWay:
+		err = c.unsilence(1 - c.end)
 	}
 	if err != nil {
 		return fmt.Errorf("plug cable %s: %w", c.plan.Name, err)
@@ -138,6 +162,28 @@ func (c *cable) connect(index int) error {
 	c.cut = ""
 	return nil
 }
+
+// remove takes the interfaces away, as the driver does when a cable is unplugged.
+func (c *cable) remove(end int) error {
+	if c.machines != nil {
+		if err := c.machines.unplug(c); err != nil {
+			return err
+		}
+	}
+	return c.onLink(end, (*netlink.Handle).LinkDel)
+}
+
+// silence makes one end deaf; unsilence undoes it.
+func (c *cable) silence(end int) error {
+	return c.onLink(end, func(_ *netlink.Handle, l netlink.Link) error {
+		return dropFrames(c.nodes[end], c.deaf(), l.Attrs().Name)
+	})
+}
+
+func (c *cable) unsilence(end int) error { return passFrames(c.nodes[end], c.deaf()) }
+
+// deaf names the table of a silent cable; interfaces may be renamed meanwhile.
+func (c *cable) deaf() string { return silentTable + "-" + strconv.Itoa(c.index) }
 
 // inUse returns nil if the kernel uses both ends of a plugged cable.
 func (c *cable) inUse() error {
@@ -158,7 +204,7 @@ func (c *cable) inUse() error {
 // onLink does something to the interface at one end.
 func (c *cable) onLink(end int, do func(*netlink.Handle, netlink.Link) error) error {
 	h := c.nodes[end].handle
-	l, err := h.LinkByName(c.links[end].Interface)
+	l, err := h.LinkByIndex(c.index)
 	if err != nil {
 		return fmt.Errorf("%s on node %s: %w", c.links[end].Interface, c.nodes[end].Name, err)
 	}

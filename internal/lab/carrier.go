@@ -16,17 +16,17 @@ type carrierWatch struct {
 	noticed atomic.Int64
 }
 
-func watchCarrier(n *Node, iface string) (*carrierWatch, error) {
+func watchCarrier(n *Node, index int) (*carrierWatch, error) {
 	w := &carrierWatch{done: make(chan struct{})}
 	updates := make(chan netlink.LinkUpdate, 64)
 	ns := nsHandle(n.net)
 	err := netlink.LinkSubscribeWithOptions(updates, w.done, netlink.LinkSubscribeOptions{Namespace: &ns})
 	if err != nil {
-		return nil, fmt.Errorf("node %s: watch %s: %w", n.Name, iface, err)
+		return nil, fmt.Errorf("node %s: watch interface %d: %w", n.Name, index, err)
 	}
 	go func() {
 		for u := range updates {
-			if u.Attrs().Name == iface && u.Flags&unix.IFF_RUNNING == 0 && w.noticed.Load() == 0 {
+			if u.Attrs().Index == index && u.Flags&unix.IFF_RUNNING == 0 && w.noticed.Load() == 0 {
 				w.noticed.Store(now())
 			}
 		}

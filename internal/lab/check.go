@@ -19,8 +19,14 @@ type checkArgs struct {
 	// planned number of hops arrives. Otherwise an answer to a packet with the
 	// usual hop limit is all that is asked.
 	Planned bool
-	Wait    time.Duration
+	// Hops, where given, is the hop limit of each pair's packet, which then has to
+	// arrive; nobody answers.
+	Hops []int
+	Wait time.Duration
 }
+
+// oneWay says that arrival is what counts, not an answer.
+func (a checkArgs) oneWay() bool { return a.Planned || a.Hops != nil }
 
 // Checked is what a check found out about a pair.
 type Checked struct {
@@ -66,7 +72,7 @@ type checker struct {
 
 	mu      sync.Mutex
 	sent    []time.Time
-	arrived []time.Duration // answer, or arrival if Planned; 0 is not yet
+	arrived []time.Duration // answer, or arrival if that is what counts; 0 is not yet
 }
 
 func (w *world) check(ctx context.Context, a checkArgs) ([]Checked, error) {
@@ -166,6 +172,9 @@ func (k *checker) ask(i int) string {
 			return "the plan has no path"
 		}
 	}
+	if k.args.Hops != nil {
+		hops = k.args.Hops[i]
+	}
 	if err := setHopLimit(from.conn, p.Family == IPv6, hops); err != nil {
 		return err.Error()
 	}
@@ -200,7 +209,7 @@ func (k *checker) read(e *endpoint) {
 			continue
 		}
 		asked := binary.BigEndian.Uint32(b[8:]) == kindAsk
-		if asked && !k.args.Planned {
+		if asked && !k.args.oneWay() {
 			if err := setHopLimit(e.conn, !e.addr.Is4(), usualHops); err == nil {
 				_ = send(e, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), int(index), kindAnswer) // a lost answer is asked for again
 			}

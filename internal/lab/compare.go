@@ -43,7 +43,7 @@ func CompareEngines() []string {
 }
 
 // CompareKinds lists the kinds of cut of a comparison.
-func CompareKinds() []string { return append(Kinds(), Held) }
+func CompareKinds() []string { return []string{Delete, Carrier, Silent, Held, OneWay} }
 
 // Comparison is what Compare found. Its JSON form is a promise (docs/benchmarks.md).
 type Comparison struct {

@@ -80,7 +80,7 @@ func (c CompareCut) Kind() string {
 // CutWords says what a kind of cut is.
 func CutWords(how string) string {
 	return map[string]string{
-		Delete: "unplugged", Carrier: "carrier lost", Held: "carrier lost, news held back", Silent: "silent",
+		Delete: "unplugged", Carrier: "carrier lost", Held: "carrier lost, news held back", Silent: "silent", OneWay: "silent one way",
 	}[how]
 }
 

@@ -39,6 +39,8 @@ var engines = map[string]func() Engine{
 	"networkd": func() Engine { return &networkdEngine{} },
 	"static":   func() Engine { return &staticEngine{} },
 
+	AgentEngine: func() Engine { return &agentEngine{} },
+
 	"frr-ospf":               func() Engine { return &frrEngine{profile: frrProfile{frrOSPF, true}} },
 	"frr-bgp":                func() Engine { return &frrEngine{profile: frrProfile{frrBGP, true}} },
 	"frr-openfabric":         func() Engine { return &frrEngine{profile: frrProfile{frrOpenFabric, true}} },

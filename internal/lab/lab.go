@@ -30,6 +30,11 @@ type Options struct {
 	Engine string // control plane that configures the nodes; "" is DefaultEngine
 	// Setup bounds how long the engine may take to configure all nodes. 0 is 60 s.
 	Setup time.Duration
+
+	// For the engine "agent".
+	Cluster []byte // the cluster file behind the plan, which agents read themselves
+	Program string // usb4mesh, by its path; "" is this program
+	Logs    string // folder for the agents' logs; "" keeps them in the nodes
 }
 
 // DefaultEngine applies the plan through the same netlink door as the agent.
@@ -77,7 +82,7 @@ func (l *Lab) build(ctx context.Context, o Options) error {
 	if o.Engine == "" {
 		o.Engine = DefaultEngine
 	}
-	args := buildArgs{Plan: l.Plan, Engine: o.Engine, Limit: o.Setup}
+	args := buildArgs{Plan: l.Plan, Engine: o.Engine, Limit: o.Setup, Cluster: o.Cluster, Program: o.Program, Logs: o.Logs}
 	return l.call(ctx, opBuild, args, &l.Setup)
 }
 
@@ -96,10 +101,13 @@ const (
 	Carrier = "carrier"
 	// Silent drops every frame at both ends while carrier stays.
 	Silent = "silent"
+	// OneWay drops every frame that one end sends while carrier stays: the
+	// other way works.
+	OneWay = "one-way"
 )
 
 // Kinds lists the kinds of cut.
-func Kinds() []string { return []string{Delete, Carrier, Silent} }
+func Kinds() []string { return []string{Delete, Carrier, Silent, OneWay} }
 
 // Moment tells when something was done: monotonic nanoseconds
 // (CLOCK_MONOTONIC, the same in every process of a machine).
@@ -112,7 +120,8 @@ type Moment struct {
 }
 
 // Cut takes a cable out of service. End says for Carrier which end (0 or 1 of
-// the plan's Ends) is set down, for Delete where the removal starts.
+// the plan's Ends) is set down, for OneWay which is no longer heard, for Delete where the
+// removal starts.
 func (l *Lab) Cut(ctx context.Context, cable, how string, end int) (Moment, error) {
 	var m Moment
 	err := l.call(ctx, opCut, cutArgs{Cable: cable, How: how, End: end}, &m)

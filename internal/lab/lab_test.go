@@ -17,11 +17,14 @@ import (
 	"github.com/usb4mesh/usb4mesh/internal/plan"
 )
 
-// TestMain makes the test binary a keeper when the package under test starts it
-// as one.
+// TestMain makes the test binary a keeper, or the stub of an agent, when the package
+// under test starts it as one.
 func TestMain(m *testing.M) {
 	if slices.Equal(os.Args[1:], KeeperArgs()) {
 		os.Exit(KeeperMain())
+	}
+	if len(os.Args) > 1 && os.Args[1] == "agent" {
+		os.Exit(stubMain(os.Args[2:]))
 	}
 	goleak.VerifyTestMain(m)
 }

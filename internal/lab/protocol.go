@@ -56,9 +56,12 @@ type reply struct {
 }
 
 type buildArgs struct {
-	Plan   mesh.Plan
-	Engine string
-	Limit  time.Duration
+	Plan    mesh.Plan
+	Engine  string
+	Limit   time.Duration
+	Cluster []byte // the cluster file, for engines that read it themselves
+	Program string // what runs as agent; "" is this program
+	Logs    string // folder for the logs of agents; "" is the node's own /run
 }
 
 type cutArgs struct {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// silentTable is the nftables table, family netdev, that swallows frames.
+// silentTable starts the name of the nftables tables, family netdev, that swallow frames.
 const silentTable = "usb4mesh-lab"
 
 // dropFrames makes a node lose every frame that an interface receives while the
@@ -17,12 +17,12 @@ const silentTable = "usb4mesh-lab"
 // Packet sockets, by which a routing daemon may speak without IP (IS-IS), see a
 // frame before the ingress hook does, so whatever is not IP is dropped where it
 // is sent (egress hook, Linux 5.16).
-func dropFrames(n *Node, iface string) error {
+func dropFrames(n *Node, table, iface string) error {
 	c, err := nftables.New(nftables.WithNetNSFd(n.NetNS()))
 	if err != nil {
 		return fmt.Errorf("nftables on node %s: %w", n.Name, err)
 	}
-	t := c.AddTable(&nftables.Table{Family: nftables.TableFamilyNetdev, Name: silentTable + "-" + iface})
+	t := c.AddTable(&nftables.Table{Family: nftables.TableFamilyNetdev, Name: table})
 	in := c.AddChain(&nftables.Chain{
 		Table: t, Name: "ingress", Type: nftables.ChainTypeFilter, Device: iface,
 		Hooknum: nftables.ChainHookIngress, Priority: nftables.ChainPriorityFilter,
@@ -46,14 +46,14 @@ func dropFrames(n *Node, iface string) error {
 }
 
 // passFrames undoes dropFrames.
-func passFrames(n *Node, iface string) error {
+func passFrames(n *Node, table string) error {
 	c, err := nftables.New(nftables.WithNetNSFd(n.NetNS()))
 	if err != nil {
 		return fmt.Errorf("nftables on node %s: %w", n.Name, err)
 	}
-	c.DelTable(&nftables.Table{Family: nftables.TableFamilyNetdev, Name: silentTable + "-" + iface})
+	c.DelTable(&nftables.Table{Family: nftables.TableFamilyNetdev, Name: table})
 	if err := c.Flush(); err != nil {
-		return fmt.Errorf("nftables on node %s: pass what %s receives: %w", n.Name, iface, err)
+		return fmt.Errorf("nftables on node %s: remove the table %s: %w", n.Name, table, err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -23,14 +24,17 @@ type world struct {
 	setup  Setup
 	procs  *processes
 
+	machines *machines          // nil unless the engine wants them
+	dark     map[*Node][]*cable // of a node without power: what is plugged in it
+
 	mu    sync.Mutex // cables are cut and plugged one at a time
 	index int        // of the next interfaces
 }
 
 func newWorld(ctx context.Context, a buildArgs, procs *processes) (*world, Setup, error) {
 	begin := time.Now()
-	w := &world{plan: &a.Plan, paths: Paths(&a.Plan), byName: map[string]*Node{}, procs: procs, index: firstIndex}
-	if err := w.build(ctx, a.Engine); err != nil {
+	w := &world{plan: &a.Plan, paths: Paths(&a.Plan), byName: map[string]*Node{}, dark: map[*Node][]*cable{}, procs: procs, index: firstIndex}
+	if err := w.build(ctx, a); err != nil {
 		return nil, Setup{}, errors.Join(err, w.close())
 	}
 	var uname unix.Utsname
@@ -39,19 +43,22 @@ func newWorld(ctx context.Context, a buildArgs, procs *processes) (*world, Setup
 	}
 	w.setup = Setup{
 		Mesh: a.Plan.Mesh, Engine: a.Engine, Kernel: unix.ByteSliceToString(uname.Release[:]),
-		StandIns: append([]string{
+		StandIns: w.engine.StandIns(),
+		Millis:   millis(time.Since(begin)),
+	}
+	if w.machines == nil {
+		w.setup.StandIns = append([]string{
 			"veth pairs stand for cables, made with the planned interface names (on hardware .link files rename)",
-		}, w.engine.StandIns()...),
-		Millis: millis(time.Since(begin)),
+		}, w.setup.StandIns...)
 	}
 	return w, w.setup, nil
 }
 
-func (w *world) build(ctx context.Context, engine string) (err error) {
+func (w *world) build(ctx context.Context, a buildArgs) (err error) {
 	if len(w.plan.Nodes) == 0 {
 		return errors.New("the plan has no nodes")
 	}
-	if w.engine, err = newEngine(engine); err != nil {
+	if w.engine, err = newEngine(a.Engine); err != nil {
 		return err
 	}
 	for i := range w.plan.Nodes {
@@ -62,18 +69,27 @@ func (w *world) build(ctx context.Context, engine string) (err error) {
 		w.nodes = append(w.nodes, n)
 		w.byName[n.Name] = n
 	}
+	if e, ok := w.engine.(needsMachines); ok {
+		if w.machines, err = newMachines(w.nodes); err != nil {
+			return err
+		}
+		e.equip(a, w.machines)
+	}
 	for i := range w.plan.Cables {
 		c, err := newCable(&w.plan.Cables[i], w.byName)
-		if err == nil {
-			err = c.connect(w.nextIndex())
-		}
 		if err != nil {
 			return err
 		}
+		c.machines = w.machines
 		w.cables = append(w.cables, c)
 	}
+	for _, i := range w.plugOrder() {
+		if err := w.cables[i].connect(w.nextIndex()); err != nil {
+			return err
+		}
+	}
 	if err := w.engine.Start(ctx, w.nodes); err != nil {
-		return fmt.Errorf("engine %s: %w", engine, err)
+		return fmt.Errorf("engine %s: %w", a.Engine, err)
 	}
 	// The kernel takes a moment to act on the carrier of new interfaces.
 	return poll(ctx, time.Millisecond, carrierLimit, func() error {
@@ -86,6 +102,19 @@ func (w *world) build(ctx context.Context, engine string) (err error) {
 	})
 }
 
+// plugOrder is the order in which cables are plugged. On hardware the hosts find each
+// other in any order, so that the driver's names say nothing of ports.
+func (w *world) plugOrder() []int {
+	if w.machines != nil {
+		return rand.New(rand.NewPCG(1, 2)).Perm(len(w.cables))
+	}
+	order := make([]int, len(w.cables))
+	for i := range order {
+		order[i] = i
+	}
+	return order
+}
+
 // carrierLimit bounds the wait for carrier on all cables of a new lab; linkwatch
 // may take a second (see linkwatchPause).
 const carrierLimit = 5 * time.Second
@@ -96,6 +125,9 @@ func (w *world) close() error {
 	var err error
 	if w.engine != nil {
 		err = w.engine.Stop()
+	}
+	if w.machines != nil {
+		err = errors.Join(err, w.machines.close())
 	}
 	for _, n := range w.nodes {
 		n.close()
@@ -139,12 +171,17 @@ func (w *world) plug(ctx context.Context, name string) (Moment, error) {
 	if err != nil {
 		return Moment{}, err
 	}
+	for _, n := range c.nodes {
+		if _, dark := w.dark[n]; dark {
+			return Moment{}, fmt.Errorf("cable %s: node %s has no power", name, n.Name)
+		}
+	}
 	m := Moment{Begin: now()}
 	if c.watch != nil {
 		m.Noticed = c.watch.stop()
 		c.watch = nil
 	}
-	silent := c.cut == Silent
+	silent := c.cut == Silent || c.cut == OneWay
 	if err := c.connect(w.nextIndex()); err != nil {
 		return m, err
 	}

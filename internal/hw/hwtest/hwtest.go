@@ -10,7 +10,9 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"testing/fstest"
 
@@ -255,15 +257,43 @@ func (c *Cable) SetEnd(end int, name, value string) {
 
 // SetInterface writes an attribute of the interface at one end.
 func (c *Cable) SetInterface(end int, name, value string) {
-	p := c.ends[end]
-	prefix := p.host() + "/" + path.Base(p.host()) + ".0/net/"
-	for file := range p.Machine.FS {
+	if device := c.Interface(end); device != "" {
+		c.ends[end].Machine.Set(c.netFolder(end)+device+"/"+name, value)
+	}
+}
+
+// Interface returns the name of the interface at one end, "" where there is none.
+func (c *Cable) Interface(end int) string {
+	prefix := c.netFolder(end)
+	for file := range c.ends[end].Machine.FS {
 		if rest, ok := strings.CutPrefix(file, prefix); ok {
-			device, _, _ := strings.Cut(rest, "/")
-			p.Machine.Set(prefix+device+"/"+name, value)
-			return
+			name, _, _ := strings.Cut(rest, "/")
+			return name
 		}
 	}
+	return ""
+}
+
+// Rename gives the interface at one end another name, as udev or an agent does.
+func (c *Cable) Rename(end int, name string) {
+	old, m, prefix := c.Interface(end), c.ends[end].Machine, c.netFolder(end)
+	if old == "" || old == name {
+		return
+	}
+	for _, file := range slices.Collect(maps.Keys(m.FS)) {
+		if rest, ok := strings.CutPrefix(file, prefix+old+"/"); ok {
+			m.FS[prefix+name+"/"+rest] = m.FS[file]
+			delete(m.FS, file)
+		}
+	}
+	delete(m.FS, "sys/class/net/"+old)
+	m.link("sys/class/net/"+name, prefix+name)
+}
+
+// netFolder is where the interface of one end stands, with a slash at its end.
+func (c *Cable) netFolder(end int) string {
+	host := c.ends[end].host()
+	return host + "/" + path.Base(host) + ".0/net/"
 }
 
 // RemoveService takes the network service away at one end, as where no side has
