@@ -1,0 +1,149 @@
+// Package cables decides, from what the nodes say of their ends, which cables of a
+// plan may carry traffic. All nodes that have heard the same decide alike.
+package cables
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/usb4mesh/usb4mesh/internal/mesh"
+	"github.com/usb4mesh/usb4mesh/internal/plan"
+)
+
+// Say is what a node says of its end of a cable.
+type Say struct {
+	Node, Cable string
+	Up          bool
+	Why         string // it is not up: Dead, or something that leaves no doubt
+}
+
+// Dead is the reason that rests on silence alone: the interface has carrier and
+// nobody answers. Silence can be an error, of a peer that is too busy to speak.
+const Dead = "dead"
+
+// Out returns the cables that carry nothing, each with the reason. A cable is out
+// if either end says so. What a node said that is not alive any more does not
+// count: its neighbour says what is to say.
+//
+// A cable that is out for silence alone is put back where there is no other way:
+// a doubtful link is better than none, and so a node never loses its last one.
+func Out(p *mesh.Plan, says []Say, alive func(node string) bool) map[string]string {
+	out, sure := map[string]string{}, map[string]bool{}
+	says = slices.Clone(says)
+	slices.SortStableFunc(says, func(a, b Say) int { return cmp.Or(cmp.Compare(a.Cable, b.Cable), cmp.Compare(a.Node, b.Node)) })
+	for _, s := range says {
+		if s.Up || !alive(s.Node) {
+			continue
+		}
+		if s.Why != Dead {
+			sure[s.Cable] = true
+		}
+		why := s.Node + ": " + s.Why
+		if before := out[s.Cable]; before != "" {
+			why = before + ", " + why
+		}
+		out[s.Cable] = why
+	}
+	parts := newParts(p)
+	for _, c := range p.Cables {
+		if out[c.Name] == "" {
+			parts.join(c.Ends[0].Node, c.Ends[1].Node)
+		}
+	}
+	for _, c := range p.Cables {
+		if out[c.Name] != "" && !sure[c.Name] && parts.join(c.Ends[0].Node, c.Ends[1].Node) {
+			delete(out, c.Name)
+		}
+	}
+	return out
+}
+
+// parts joins nodes that have a way to each other.
+type parts map[string]string
+
+func newParts(p *mesh.Plan) parts {
+	s := parts{}
+	for _, n := range p.Nodes {
+		s[n.Name] = n.Name
+	}
+	return s
+}
+
+func (s parts) find(n string) string {
+	for s[n] != n {
+		n = s[n]
+	}
+	return n
+}
+
+// join reports whether there was no way before.
+func (s parts) join(a, b string) bool {
+	a, b = s.find(a), s.find(b)
+	s[max(a, b)] = min(a, b)
+	return a != b
+}
+
+// Mesh is what decides whether a node may reboot.
+type Mesh struct {
+	Plan    *mesh.Plan
+	Left    *plan.Left
+	Node    string
+	Digest  string
+	Alive   func(node string) bool
+	Digests map[string]string // of the plans that nodes run; "" unknown
+	Gossip  bool              // the others are heard of at all
+}
+
+// MayReboot says whether the node may reboot now without parting those that are
+// left, and why (not).
+func MayReboot(m Mesh) mesh.RebootVerdict {
+	no := func(format string, args ...any) mesh.RebootVerdict {
+		return mesh.RebootVerdict{Reason: fmt.Sprintf(format, args...)}
+	}
+	if !m.Gossip {
+		return no("nothing is known of the other nodes: gossip does not run")
+	}
+	var down, differs []string
+	for _, n := range m.Plan.Nodes {
+		switch d := m.Digests[n.Name]; {
+		case n.Name == m.Node:
+		case !m.Alive(n.Name):
+			down = append(down, n.Name)
+		case d != "" && d != m.Digest:
+			differs = append(differs, n.Name)
+		}
+	}
+	switch {
+	case len(differs) > 0:
+		return no("%s run%s another plan than this node, so what a reboot does to the mesh is not known", list(differs), s(differs))
+	case len(down) > 0:
+		return no("%s %s not heard of already; wait until all other nodes are back", list(down), isAre(down))
+	}
+	if parts := m.Left.Parts(m.Node); len(parts) > 1 {
+		return no("without this node there is no way from %s to %s", list(parts[0]), list(parts[1]))
+	}
+	return mesh.RebootVerdict{OK: true, Reason: "all other nodes are there and reach each other without this one"}
+}
+
+func list(names []string) string {
+	if len(names) > 5 {
+		names = append(slices.Clone(names[:4]), fmt.Sprintf("%d more", len(names)-4))
+	}
+	return strings.Join(names, ", ")
+}
+
+func s(names []string) string {
+	if len(names) == 1 {
+		return "s"
+	}
+	return ""
+}
+
+func isAre(names []string) string {
+	if len(names) == 1 {
+		return "is"
+	}
+	return "are"
+}
