@@ -18,9 +18,10 @@ const patience = 2 * time.Minute
 // turn. A node that can't be heard of may be dead or only cut off, so the second
 // end waits until the first must have finished.
 //
-// Announce HealActing first, then ask, at the earliest a second later so that
-// the announcement has arrived; withdraw it if the answer is no. When both ends
-// do so at once, the lower name is told yes.
+// Ask; on yes announce HealActing; ask again a second later, when the
+// announcement has arrived; on yes act, else take it back and try again later.
+// An end that comes second is told yes only while the first one says HealDone,
+// so the two can't keep stopping each other.
 func (g *Gossip) MayHeal(cable string, down time.Duration) (bool, string) {
 	ends, ok := g.config.Cables[cable]
 	if !ok {
@@ -30,14 +31,14 @@ func (g *Gossip) MayHeal(cable string, down time.Duration) (bool, string) {
 	if peer == g.config.Node {
 		peer = ends[1]
 	}
-	return mayHeal(g.config.Node, peer, g.alive(peer), g.heals(peer, cable), down)
+	return mayHeal(g.config.Node, peer, g.isAlive(peer), g.heals(peer, cable), down)
 }
 
 // mayHeal is the rule of MayHeal for node self, from what is known of its peer.
 func mayHeal(self, peer string, alive bool, does Heal, down time.Duration) (bool, string) {
 	first := self < peer
 	switch {
-	case alive && does == HealActing && !first:
+	case does == HealActing && (alive || down < patience):
 		return false, fmt.Sprintf("node %s works on its end", peer)
 	case first, alive && does == HealDone:
 		return true, ""

@@ -1,0 +1,78 @@
+package gossip
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// fabric is the network; tests have one in memory.
+type fabric interface {
+	listenPacket(netip.AddrPort) (packetConn, error)
+	listen(netip.AddrPort) (net.Listener, error)
+	dial(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error)
+}
+
+// packetConn is what is needed of a net.UDPConn.
+type packetConn interface {
+	ReadFromUDPAddrPort([]byte) (int, netip.AddrPort, error)
+	WriteToUDPAddrPort([]byte, netip.AddrPort) (int, error)
+	Close() error
+}
+
+// kernel is the fabric of the network namespace of the calling thread.
+type kernel struct{}
+
+func (kernel) listenPacket(a netip.AddrPort) (packetConn, error) {
+	lc := net.ListenConfig{Control: options}
+	conn, err := lc.ListenPacket(context.Background(), "udp", a.String())
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.UDPConn), nil
+}
+
+func (kernel) listen(a netip.AddrPort) (net.Listener, error) {
+	lc := net.ListenConfig{Control: options, KeepAlive: -1} // streams live for less than a second
+	return lc.Listen(context.Background(), "tcp", a.String())
+}
+
+func (kernel) dial(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
+	d := net.Dialer{
+		LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0)),
+		Control:   options,
+		KeepAlive: -1,
+	}
+	return d.DialContext(ctx, "tcp", to.String())
+}
+
+// options are set before bind. FREEBIND: the identity may be put on its
+// interfaces later than we start, and may go and come. Class selector 6, as
+// routing protocols use (RFC 4594 section 3.2): a full cable must not delay
+// the word that another one is broken.
+func options(network, _ string, c syscall.RawConn) error {
+	const cs6 = 0xc0
+	var failed error
+	err := c.Control(func(fd uintptr) {
+		set := func(level, name, value int) {
+			if err := unix.SetsockoptInt(int(fd), level, name, value); failed == nil {
+				failed = err
+			}
+		}
+		switch network {
+		case "udp4", "tcp4":
+			set(unix.SOL_IP, unix.IP_FREEBIND, 1)
+			set(unix.SOL_IP, unix.IP_TOS, cs6)
+		default:
+			set(unix.SOL_IPV6, unix.IPV6_FREEBIND, 1)
+			set(unix.SOL_IPV6, unix.IPV6_TCLASS, cs6)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}

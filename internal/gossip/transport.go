@@ -1,0 +1,408 @@
+package gossip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// transport is memberlist's way to the network. memberlist knows one address of
+// a node, the first identity in the plan; transport knows them all and uses the
+// family that works. It sends to nobody who is not in the plan, and hands on
+// only what the gate lets through.
+type transport struct {
+	config *Config
+	fabric fabric
+	gate   *gate
+	log    *slog.Logger
+
+	packet  map[bool]packetConn // by Is4
+	local   map[bool]netip.Addr
+	listen  []net.Listener
+	packets chan *memberlist.Packet
+	streams chan net.Conn
+	peers   map[string]*peer
+
+	ctx   context.Context // ends with Shutdown
+	stop  context.CancelFunc
+	wg    sync.WaitGroup
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+	open  map[netip.Addr]int // streams that were accepted and are not done, by peer
+
+	stats counters
+}
+
+// peer is another node of the plan, or this one.
+type peer struct {
+	name  string
+	addrs []netip.Addr // of families that we have a socket for
+
+	mu    sync.Mutex
+	at    int // index of the address in use
+	heard time.Time
+}
+
+// counters are the fields of Stats.
+type counters struct {
+	sent, sentBytes, received, receivedBytes, refused, streams atomic.Uint64
+}
+
+// Stats counts since Open; streams' bytes are not among them.
+type Stats struct {
+	Sent, SentBytes         uint64 // datagrams and their bytes of payload
+	Received, ReceivedBytes uint64 // those that were let in
+	Refused                 uint64 // datagrams and streams that were not
+	Streams                 uint64 // dialled and accepted
+}
+
+func (c *counters) snapshot() Stats {
+	return Stats{
+		Sent: c.sent.Load(), SentBytes: c.sentBytes.Load(),
+		Received: c.received.Load(), ReceivedBytes: c.receivedBytes.Load(),
+		Refused: c.refused.Load(), Streams: c.streams.Load(),
+	}
+}
+
+const (
+	silence    = 2 * time.Second // after which the peer's other address is tried
+	maxStreams = 4               // at once from one address; a member opens one or two
+	patient    = 3 * time.Second // until a stream has said who it is
+
+	burst = 256 // datagrams refused in a row, after which
+	pause = 5 * time.Millisecond
+)
+
+func newTransport(c *Config, f fabric, g *gate, log *slog.Logger) (*transport, error) {
+	t := &transport{
+		config: c, fabric: f, gate: g, log: log,
+		packet: map[bool]packetConn{}, local: map[bool]netip.Addr{},
+		packets: make(chan *memberlist.Packet, 64), streams: make(chan net.Conn),
+		peers: map[string]*peer{}, conns: map[net.Conn]struct{}{}, open: map[netip.Addr]int{},
+	}
+	t.ctx, t.stop = context.WithCancel(context.Background())
+	var errs []error
+	for _, a := range c.Bind {
+		at := netip.AddrPortFrom(a, uint16(c.Port))
+		p, err := f.listenPacket(at)
+		if err == nil {
+			var l net.Listener
+			if l, err = f.listen(at); err == nil {
+				t.packet[a.Is4()], t.local[a.Is4()] = p, a
+				t.listen = append(t.listen, l)
+				continue
+			}
+			_ = p.Close()
+		}
+		errs = append(errs, err)
+	}
+	if len(t.packet) == 0 {
+		t.stop()
+		return nil, fmt.Errorf("gossip: no identity of this node can be used on port %d: %w", c.Port, errors.Join(errs...))
+	}
+	for _, err := range errs { // such as IPv6 that is switched off
+		log.Warn("gossip: one address family is not used", "error", err)
+	}
+	for name, addrs := range c.Members {
+		p := &peer{name: name}
+		for _, a := range addrs {
+			if t.packet[a.Is4()] != nil {
+				p.addrs = append(p.addrs, a)
+			}
+		}
+		t.peers[name] = p
+	}
+	for _, p := range t.packet {
+		t.wg.Go(func() { t.receive(p) })
+	}
+	for _, l := range t.listen {
+		t.wg.Go(func() { t.accept(l) })
+	}
+	return t, nil
+}
+
+// receive reads datagrams. Refused ones cost a microsecond each and leave nothing
+// behind; when they come in a flood, the reader rests, so that a flood takes a
+// bounded part of a core and the kernel drops the rest.
+func (t *transport) receive(conn packetConn) {
+	buf := make([]byte, maxPacket+1)
+	refused := 0
+	for {
+		n, from, err := conn.ReadFromUDPAddrPort(buf)
+		now := time.Now()
+		if t.ctx.Err() != nil {
+			return
+		}
+		if err != nil { // an ICMP error that came back for something sent
+			t.rest(pause)
+			continue
+		}
+		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+		node, no := t.gate.packet(buf[:n], from)
+		if no != nil {
+			t.stats.refused.Add(1)
+			if refused++; refused%burst == 0 {
+				t.rest(pause)
+			}
+			continue
+		}
+		refused = 0
+		t.stats.received.Add(1)
+		t.stats.receivedBytes.Add(uint64(n))
+		t.peers[node].hear(from.Addr(), now)
+		p := &memberlist.Packet{Buf: slices.Clone(buf[:n]), From: net.UDPAddrFromAddrPort(from), Timestamp: now}
+		select {
+		case t.packets <- p:
+		case <-t.ctx.Done():
+			return
+		}
+	}
+}
+
+func (t *transport) rest(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-t.ctx.Done():
+	}
+}
+
+// hear notes that the peer has been heard at one of its addresses: the one to
+// use, if the other has been silent.
+func (p *peer) hear(at netip.Addr, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Sub(p.heard) > silence {
+		if i := slices.Index(p.addrs, at); i >= 0 {
+			p.at = i
+		}
+	}
+	p.heard = now
+}
+
+// choose returns the peer's addresses in the order in which to try them. One
+// that has been silent is tried at its addresses in turn.
+func (p *peer) choose(now time.Time) []netip.Addr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.addrs) > 1 && now.Sub(p.heard) > silence {
+		p.at = (p.at + 1) % len(p.addrs)
+	}
+	return append(slices.Clone(p.addrs[p.at:]), p.addrs[:p.at]...)
+}
+
+// current returns the address in use, or none if the peer was never heard.
+func (p *peer) current() netip.Addr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.heard.IsZero() || len(p.addrs) == 0 {
+		return netip.Addr{}
+	}
+	return p.addrs[p.at]
+}
+
+// peer finds who is meant: by name, or by address where memberlist has no name.
+func (t *transport) peer(a memberlist.Address) (*peer, error) {
+	name := a.Name
+	if name == "" {
+		if at, err := netip.ParseAddrPort(a.Addr); err == nil {
+			name = t.gate.owners[at.Addr().Unmap()]
+		}
+	}
+	p := t.peers[name]
+	switch {
+	case p == nil:
+		return nil, fmt.Errorf("gossip: %s is not in the plan", a.String())
+	case len(p.addrs) == 0:
+		return nil, fmt.Errorf("gossip: node %s has no identity of a family that this node uses", name)
+	}
+	return p, nil
+}
+
+// FinalAdvertiseAddr is the first identity in the plan, which every node knows.
+func (t *transport) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
+	return t.config.Members[t.config.Node][0].AsSlice(), t.config.Port, nil
+}
+
+// WriteTo is WriteToAddress.
+func (t *transport) WriteTo(b []byte, addr string) (time.Time, error) {
+	return t.WriteToAddress(b, memberlist.Address{Addr: addr})
+}
+
+// WriteToAddress sends a datagram to the address of a node that works.
+func (t *transport) WriteToAddress(b []byte, to memberlist.Address) (time.Time, error) {
+	p, err := t.peer(to)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, a := range p.choose(time.Now()) {
+		if _, err = t.packet[a.Is4()].WriteToUDPAddrPort(b, netip.AddrPortFrom(a, uint16(t.config.Port))); err == nil {
+			t.stats.sent.Add(1)
+			t.stats.sentBytes.Add(uint64(len(b)))
+			break
+		}
+	}
+	return time.Now(), err
+}
+
+// PacketCh is where datagrams come out.
+func (t *transport) PacketCh() <-chan *memberlist.Packet { return t.packets }
+
+// StreamCh is where accepted streams come out.
+func (t *transport) StreamCh() <-chan net.Conn { return t.streams }
+
+// DialTimeout is DialAddressTimeout.
+func (t *transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
+	return t.DialAddressTimeout(memberlist.Address{Addr: addr}, timeout)
+}
+
+// DialAddressTimeout opens a stream to one address of a node after the other.
+func (t *transport) DialAddressTimeout(to memberlist.Address, timeout time.Duration) (net.Conn, error) {
+	p, err := t.peer(to)
+	if err != nil {
+		return nil, err
+	}
+	addrs := p.choose(time.Now())
+	for _, a := range addrs {
+		ctx, cancel := context.WithTimeout(t.ctx, timeout/time.Duration(len(addrs)))
+		var conn net.Conn
+		conn, err = t.fabric.dial(ctx, t.local[a.Is4()], netip.AddrPortFrom(a, uint16(t.config.Port)))
+		cancel()
+		if err == nil {
+			t.stats.streams.Add(1)
+			return t.track(&stream{Conn: conn, gate: t.gate, node: p.name, from: a, answer: true}, nil)
+		}
+	}
+	return nil, err
+}
+
+// track makes Shutdown close the stream; done is called when it is closed.
+func (t *transport) track(s *stream, done func()) (net.Conn, error) {
+	c := &tracked{stream: s, done: func() {
+		t.mu.Lock()
+		delete(t.conns, s.Conn)
+		t.mu.Unlock()
+		if done != nil {
+			done()
+		}
+	}}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.ctx.Err(); err != nil {
+		_ = s.Conn.Close()
+		return nil, err
+	}
+	t.conns[s.Conn] = struct{}{}
+	return c, nil
+}
+
+type tracked struct {
+	*stream
+	once sync.Once
+	done func()
+}
+
+// Close closes once and says so.
+func (c *tracked) Close() error {
+	err := c.stream.Close()
+	c.once.Do(c.done)
+	return err
+}
+
+// accept lets streams in: few at once from one address, each from a node of the
+// plan, each with its first message checked before memberlist hears of it.
+func (t *transport) accept(l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if t.ctx.Err() != nil {
+			if err == nil {
+				_ = conn.Close()
+			}
+			return
+		}
+		if err != nil { // out of descriptors
+			t.rest(100 * time.Millisecond)
+			continue
+		}
+		t.stats.streams.Add(1)
+		remote, ok := netip.AddrFromSlice(conn.RemoteAddr().(*net.TCPAddr).IP)
+		from := remote.Unmap()
+		node, no := t.gate.source(from)
+		switch {
+		case !ok || no != nil:
+		case !t.enter(from):
+			no = refuse(Flood, "more than %d streams at once", maxStreams)
+		}
+		if no != nil {
+			t.stats.refused.Add(1)
+			t.gate.strangers.report(no.cause, node, from, no.detail)
+			_ = conn.Close()
+			continue
+		}
+		c, err := t.track(&stream{Conn: conn, gate: t.gate, node: node, from: from}, func() { t.leave(from) })
+		if err != nil {
+			t.leave(from)
+			continue
+		}
+		t.wg.Go(func() { t.greet(c.(*tracked)) })
+	}
+}
+
+// greet waits for the first message and hands the stream to memberlist.
+func (t *transport) greet(c *tracked) {
+	_ = c.SetDeadline(time.Now().Add(patient))
+	if err := c.check(); err != nil {
+		t.stats.refused.Add(1)
+		_ = c.Close()
+		return
+	}
+	select {
+	case t.streams <- c:
+	case <-t.ctx.Done():
+		_ = c.Close()
+	}
+}
+
+func (t *transport) enter(from netip.Addr) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open[from] >= maxStreams {
+		return false
+	}
+	t.open[from]++
+	return true
+}
+
+func (t *transport) leave(from netip.Addr) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open[from]--; t.open[from] == 0 {
+		delete(t.open, from)
+	}
+}
+
+// Shutdown closes everything and waits until nobody reads any more.
+func (t *transport) Shutdown() error {
+	t.stop()
+	for _, p := range t.packet {
+		_ = p.Close()
+	}
+	for _, l := range t.listen {
+		_ = l.Close()
+	}
+	t.mu.Lock()
+	for c := range t.conns {
+		_ = c.Close()
+	}
+	t.mu.Unlock()
+	t.wg.Wait()
+	return nil
+}
