@@ -14,10 +14,11 @@ import (
 	"github.com/usb4mesh/usb4mesh/internal/hw/hwtest"
 )
 
-// TestMain lets the stories call usb4mesh: the test binary plays it.
+// TestMain lets the stories call usb4mesh: the test binary plays it, and a fake agent.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"usb4mesh": main,
+		"usb4mesh":  main,
+		"fakeagent": fakeAgent,
 	})
 }
 

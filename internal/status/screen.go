@@ -92,7 +92,7 @@ func (w *screen) head() {
 	if s.Turn > 0 {
 		t := s.LastTurn
 		w.lines(wrap(fmt.Sprintf("agent up %s; last turn %s ago (%s), %s, %s; plan %s", w.ago(s.Since), w.ago(t.Started),
-			or(clean(t.Cause), "no cause"), millis(t.Millis), count(t.Changes, "change"), or(clean(s.PlanDigest), "none")), w.width))
+			or(clean(t.Cause), "no cause"), millis(t.Millis), count(t.Changes, "change"), or(cut(clean(s.PlanDigest), 12), "none")), w.width))
 		if t.Error != "" {
 			w.marked(red, "error:", "of the last turn: "+clean(t.Error))
 		}
@@ -266,16 +266,16 @@ func (w *screen) healing() {
 	}
 	w.b.WriteString("\n" + w.paint(bold, "Healing") + "\n")
 	for _, h := range steps {
-		result, colour := "no effect yet", yellow
+		result, colour, detail := "no effect yet", yellow, ""
 		switch {
 		case h.Error != "":
-			result, colour = "failed: "+h.Error, red
+			result, colour, detail = "failed", red, " ("+h.Error+")"
 		case h.Healed:
 			result, colour = "healed", green
 		case h.Step == "replug":
-			result, colour = "waits for your hands", yellow
+			result = "waits for your hands"
 		}
-		text := fmt.Sprintf("%s: %s, %s ago: %s; because %s", h.Link, h.Step, w.ago(h.Time), result, h.Reason)
+		text := fmt.Sprintf("%s: %s, %s ago: %s%s; because %s", h.Link, h.Step, w.ago(h.Time), result, detail, h.Reason)
 		lines := indent(wrap(clean(text), w.width-4), "  ", "    ")
 		lines[0] = strings.Replace(lines[0], result, w.paint(colour, result), 1)
 		w.lines(lines)
