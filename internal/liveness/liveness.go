@@ -15,8 +15,10 @@ type Config struct {
 	Log        *slog.Logger  // nil for none
 }
 
-// The default profile, and the port of RFC 5881, section 4.
+// The default profile, its limits, and the port of RFC 5881, section 4.
 const (
+	MinInterval       = 5 * time.Millisecond
+	MaxInterval       = 10 * time.Second
 	DefaultInterval   = 50 * time.Millisecond
 	DefaultMultiplier = 3
 	Port              = 3784
@@ -60,9 +62,9 @@ const (
 // Session is what is known of one link.
 type Session struct {
 	Link       Link
-	State      State     // of this end
-	Remote     State     // of the other end, as it last said; "" if it never did
-	Verdict    Verdict   //
+	State      State // of this end
+	Remote     State // of the other end, as it last said; "" if it never did
+	Verdict    Verdict
 	Since      time.Time // of the verdict
 	EverUp     bool      // since this interface appeared; a link Dead without it never answered at all
 	Held       bool      // by Hold
@@ -73,6 +75,8 @@ type Session struct {
 	DetectionTime time.Duration // silence of the other end that ends the session; 0 before the first packet
 	RealTime      bool          // watched by a real-time thread
 	Problems      []string      // what keeps this link from being watched as it should; for people
+
+	Late time.Duration // the most by which the engine's thread ever woke too late
 
 	Sent, Received uint64 // BFD packets; received ones that were valid
 	Dropped        uint64 // BFD packets thrown away, the sum of Drops

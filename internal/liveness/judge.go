@@ -1,0 +1,275 @@
+package liveness
+
+import "time"
+
+// How a judge weighs.
+const (
+	// A dead link is one on which this many echo requests in a row were lost ...
+	lostEchoes = 3
+	// ... over at least this part of an interval: answers take time too.
+	lostOver = 1.5
+	// newcomer is how long an interface that has just appeared may be silent: the peer
+	// gives its end an address, and its agent hears of the cable.
+	newcomer = 3 * time.Second
+	// newcomerAbsent is how long a peer that answers echo requests may be without BFD.
+	newcomerAbsent = time.Second
+	// slowEcho is the interval of echo requests where no traffic waits for the answer.
+	slowEcho = 200 * time.Millisecond
+	// A dead link must be good for settleIntervals intervals before it is used again, so that
+	// one on which every second packet is lost does not come back (ten in a row: 1 in 1000),
+	// and twice as long after each further death within forgive. Long enough for a loose
+	// plug, short enough that a cable that was plugged properly is back at once.
+	settleIntervals = 10
+	settleLeast     = 200 * time.Millisecond
+	settleMost      = 10 * time.Second
+	forgive         = time.Minute
+)
+
+// judge makes a verdict on a link from the state of its BFD session and the answers
+// of the peer's kernel. Like machine it has no clock and no sockets.
+//
+// A session that goes down says only that two BFD engines do not hear each other. Which
+// of three things has happened the peer's kernel knows: it answers echo requests over
+// this link also when the agent is stopped, killed or restarted, and it does not where
+// the link carries nothing in one direction or in both. So while packets are missing,
+// and as long as the session is down, the judge asks.
+type judge struct {
+	interval   time.Duration
+	multiplier int
+	blind      bool // no socket for echo requests: the session is all there is
+
+	verdict Verdict
+	since   time.Time
+	began   time.Time // the interface appeared
+	everUp  bool
+	flaps   int
+	deaths  int       // since there was a minute without
+	died    time.Time // last
+
+	up      bool      // the session
+	upSince time.Time //
+	heard   time.Time // the last packet of a session that is up, or when it came up
+	expect  time.Duration
+	doubt   time.Time // a session that was up has ended; until then it may come back unnoticed
+
+	asked     time.Time // last echo request
+	lost      int       // requests since the last answer
+	lostSince time.Time // the first of them
+	answered  time.Time // last answer
+	answering time.Time // since when there were answers without a gap
+}
+
+func newJudge(interval time.Duration, multiplier int, now time.Time) *judge {
+	return &judge{interval: interval, multiplier: multiplier, verdict: Unknown, since: now, began: now}
+}
+
+// lapse is for how long a link may be silent, as BFD has it.
+func (j *judge) lapse() time.Duration { return j.interval * time.Duration(j.multiplier) }
+
+// packet tells that the session is up and has received a packet; the next is expected
+// within the given time.
+func (j *judge) packet(now time.Time, expect time.Duration) {
+	if !j.up {
+		j.up, j.upSince, j.everUp = true, now, true
+		j.doubt = time.Time{}
+	}
+	j.heard, j.expect = now, expect
+	j.lost = 0
+}
+
+// reason is why a session that was up is not any more.
+type reason int
+
+const (
+	expired  reason = iota // nothing was heard for a detection time
+	signaled               // the peer says that it is down: it has not heard us, or is new
+	ordered                // one of the two ends was told to
+)
+
+// down tells that the session has gone down.
+func (j *judge) down(r reason, now time.Time) {
+	if !j.up && r != ordered {
+		return
+	}
+	heard := j.heard
+	if j.up {
+		j.up, j.heard = false, now
+	}
+	switch {
+	case j.verdict != Alive:
+	case r == ordered:
+		// Somebody said so, over this link or here: the link works. From now on the
+		// kernel must answer.
+		j.answered = now
+		j.decide(Absent, now)
+	case r == expired:
+		j.doubt, j.heard = now, heard
+	case j.blind:
+		// An agent that starts again is back within the second in which it sends.
+		j.doubt = now.Add(2 * slowest)
+	default:
+		j.doubt = now.Add(2 * j.interval)
+	}
+}
+
+// echo tells that an echo request was sent.
+func (j *judge) echo(now time.Time) {
+	j.asked = now
+	if j.lost == 0 {
+		j.lostSince = now
+	}
+	j.lost++
+}
+
+// reply tells that the echo request that was sent then was answered.
+func (j *judge) reply(sent time.Time) {
+	if j.answering.IsZero() || sent.Sub(j.answered) > max(j.lapse(), lostEchoes*slowEcho) {
+		j.answering = sent
+	}
+	if sent.After(j.answered) {
+		j.answered = sent
+	}
+	j.lost = 0
+}
+
+// silent tells that the peer's kernel does not answer. An engine that was not scheduled
+// has not asked, so it does not take its own sleep for the silence of others.
+func (j *judge) silent(now time.Time) bool {
+	return j.lost >= lostEchoes && !now.Before(j.lostSince.Add(j.patience()))
+}
+
+func (j *judge) patience() time.Duration {
+	return time.Duration(lostOver * float64(j.interval))
+}
+
+// advance gives the verdict of this moment.
+func (j *judge) advance(now time.Time) {
+	switch j.verdict {
+	case Unknown:
+		switch {
+		case j.up:
+			j.decide(Alive, now)
+		case now.Before(j.began.Add(newcomerAbsent)):
+		case !j.answering.IsZero() && now.Sub(j.answered) < j.lapse()+slowEcho:
+			j.decide(Absent, now)
+		case !now.Before(j.began.Add(newcomer)) && j.silent(now):
+			j.decide(Dead, now)
+		}
+	case Alive:
+		switch {
+		case j.doubt.IsZero() || now.Before(j.doubt):
+		case j.answered.After(j.heard):
+			j.decide(Absent, now)
+		case j.silent(now) || j.blind:
+			j.decide(Dead, now)
+		}
+	case Absent:
+		switch {
+		case j.up:
+			j.decide(Alive, now)
+		case j.silent(now) && !now.Before(j.answered.Add(j.lapse())):
+			j.decide(Dead, now)
+		}
+	case Dead:
+		switch {
+		case j.up && (!now.Before(j.upSince.Add(j.settle())) || j.flaps == 0):
+			j.decide(Alive, now)
+		case !j.up && j.lost < lostEchoes && !j.answering.IsZero() && j.answered.Sub(j.answering) >= j.settle():
+			j.decide(Absent, now)
+		}
+	}
+}
+
+func (j *judge) decide(v Verdict, now time.Time) {
+	if v == Dead && j.verdict != Unknown {
+		j.flaps++
+		if now.Sub(j.died) > forgive {
+			j.deaths = 0
+		}
+		j.deaths++
+		j.died = now
+	}
+	if v == Dead {
+		j.answering = time.Time{}
+	}
+	j.verdict, j.since = v, now
+	j.doubt = time.Time{}
+}
+
+// settle is for how long a dead link must be good.
+func (j *judge) settle() time.Duration {
+	d := max(settleIntervals*j.interval, settleLeast)
+	for range j.deaths - 1 {
+		if d >= settleMost {
+			break
+		}
+		d *= 2
+	}
+	return min(d, settleMost)
+}
+
+// asks is when the next echo request is to be sent; zero: no need.
+func (j *judge) asks() time.Time {
+	var every time.Duration
+	switch {
+	case j.blind:
+		return time.Time{}
+	case j.up:
+		if j.verdict == Dead {
+			return time.Time{}
+		}
+		// A packet is late: jitter makes them early, never late. Whatever comes of it,
+		// the answer will be there when the detection time is over.
+		first := j.heard.Add(j.expect + max(j.expect/8, time.Millisecond))
+		if j.asked.Before(j.heard) {
+			return first
+		}
+		every = j.interval / 2
+	case j.verdict == Alive, j.verdict == Absent && j.lost > 0:
+		every = j.interval / 2
+	case j.verdict == Absent:
+		every = j.interval
+	default:
+		every = max(j.interval, slowEcho)
+	}
+	if j.asked.IsZero() {
+		return j.began.Add(every)
+	}
+	return j.asked.Add(every)
+}
+
+// deadline is when advance must be called again, if nothing happens before and
+// advance was just called; zero: never.
+func (j *judge) deadline(now time.Time) time.Time {
+	d := j.turning()
+	if !d.After(now) {
+		return time.Time{} // what is missing is an answer, or a question
+	}
+	return d
+}
+
+// turning is the earliest time when the verdict can change by nothing but time.
+func (j *judge) turning() time.Time {
+	var d time.Time
+	quiet := j.lostSince.Add(j.patience())
+	switch j.verdict {
+	case Unknown:
+		d = j.began.Add(newcomer)
+	case Alive:
+		if j.doubt.IsZero() {
+			return d
+		}
+		d = j.doubt
+	case Absent:
+		d = j.answered.Add(j.lapse())
+	case Dead:
+		if j.up {
+			return j.upSince.Add(j.settle())
+		}
+		return d
+	}
+	if j.lost >= lostEchoes && quiet.After(d) {
+		d = quiet
+	}
+	return d
+}

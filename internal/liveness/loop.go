@@ -1,0 +1,242 @@
+package liveness
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// loop watches all links on one thread, which sleeps in ppoll and does all work itself. It
+// takes no lock, so nobody of lower priority can make it wait, and while nothing happens
+// it leaves the garbage collector nothing to do.
+type loop struct {
+	config   Config
+	realTime bool
+	problem  string // why the thread is not what the configuration asks for
+
+	commands chan func(*loop)
+	wake     int // eventfd: there are commands
+	closing  bool
+
+	watches []*watch // sorted by name
+	held    map[string]bool
+	events  []Event // not yet fetched; at most one per link
+	news    func()  // tells that there are events; does not block
+	late    time.Duration
+
+	polled []unix.PollFd
+	owners []owner // of polled[i+1]
+	turns  bucket
+	reader reader
+}
+
+// owner says what a descriptor is for.
+type owner struct {
+	watch *watch
+	echo  bool
+}
+
+const (
+	// idle is how long the loop sleeps at most.
+	idle = time.Minute
+	// A loop that does not get to sleep would, on a real-time thread, take a core away
+	// from everybody. This many turns a second are far more than 16 links at 10 ms need.
+	turnsBurst  = 1000
+	turnsRefill = 200 * time.Microsecond
+)
+
+func (l *loop) run() {
+	for !l.closing {
+		now := time.Now()
+		planned := l.prepare(now)
+		_, err := unix.Ppoll(l.polled, timespec(planned.Sub(now)), nil)
+		woken := err == nil && slices.ContainsFunc(l.polled, func(p unix.PollFd) bool { return p.Revents != 0 })
+		now = time.Now()
+		if late := now.Sub(planned); late > l.late {
+			l.late = late
+		}
+		if !l.turns.take(now) {
+			time.Sleep(time.Millisecond)
+		}
+		// What waits in the sockets is read before anything is found to be missing, so
+		// that a thread which was kept from running does not blame others.
+		if woken {
+			l.receive(now)
+		}
+		for _, w := range l.watches {
+			w.work(now)
+			l.notice(w)
+		}
+		l.obey()
+	}
+	l.farewell()
+}
+
+// prepare fills polled, and returns when the loop must go on.
+func (l *loop) prepare(now time.Time) time.Time {
+	next := now.Add(idle)
+	l.polled = append(l.polled[:0], unix.PollFd{Fd: int32(l.wake), Events: unix.POLLIN})
+	l.owners = l.owners[:0]
+	for _, w := range l.watches {
+		if t := w.wakes(now); !t.IsZero() && t.Before(next) {
+			next = t
+		}
+		if w.receiver >= 0 && !w.bucket.empty(now) {
+			l.polled = append(l.polled, unix.PollFd{Fd: int32(w.receiver), Events: unix.POLLIN})
+			l.owners = append(l.owners, owner{w, false})
+		}
+		if w.pinger >= 0 {
+			l.polled = append(l.polled, unix.PollFd{Fd: int32(w.pinger), Events: unix.POLLIN})
+			l.owners = append(l.owners, owner{w, true})
+		}
+	}
+	return next
+}
+
+func (l *loop) receive(now time.Time) {
+	for i, o := range l.owners {
+		p := l.polled[i+1]
+		switch {
+		case p.Revents == 0:
+		case p.Revents&unix.POLLNVAL != 0 && o.echo:
+			o.watch.broken(&o.watch.pinger, now)
+		case p.Revents&unix.POLLNVAL != 0:
+			o.watch.broken(&o.watch.receiver, now)
+		case o.echo:
+			o.watch.replies(&l.reader)
+		default:
+			o.watch.receive(&l.reader, now)
+		}
+	}
+}
+
+// obey runs the commands that have come.
+func (l *loop) obey() {
+	if l.polled[0].Revents == 0 {
+		return
+	}
+	var b [8]byte
+	_, _ = unix.Read(l.wake, b[:]) // sets it back; what it counts is in the channel
+	for {
+		select {
+		case f := <-l.commands:
+			f(l)
+		default:
+			return
+		}
+	}
+}
+
+// notice makes an event of a new verdict, or brings the one that waits up to date.
+func (l *loop) notice(w *watch) {
+	if w.judge.verdict == w.told {
+		return
+	}
+	e := Event{Session: l.report(w), Previous: w.told}
+	w.told = w.judge.verdict
+	if i := slices.IndexFunc(l.events, func(o Event) bool { return o.Session.Link == w.link }); i >= 0 {
+		// What happened to other links meanwhile stays behind what happened first.
+		e.Previous = l.events[i].Previous
+		l.events[i] = e
+		return
+	}
+	l.events = append(l.events, e)
+	l.news()
+}
+
+func (l *loop) report(w *watch) Session {
+	s := w.report(l.realTime)
+	s.Late = l.late
+	if l.problem != "" {
+		s.Problems = append(s.Problems, l.problem)
+	}
+	return s
+}
+
+// set makes the links the ones that are watched.
+func (l *loop) set(links []Link) {
+	now := time.Now()
+	old := l.watches
+	l.watches = make([]*watch, 0, len(links))
+	for _, link := range links {
+		i := slices.IndexFunc(old, func(w *watch) bool { return w.link.Name == link.Name })
+		if i >= 0 && old[i].link == link {
+			l.watches = append(l.watches, old[i])
+			continue
+		}
+		// A socket keeps the port of its index and address until it is closed.
+		if i >= 0 {
+			old[i].close()
+		}
+		w := newWatch(link, l.config, l.held[link.Name], l.discriminator(), now)
+		if i >= 0 {
+			w.inherit(old[i])
+		}
+		l.watches = append(l.watches, w)
+	}
+	for _, w := range old {
+		if !slices.Contains(l.watches, w) {
+			w.close()
+		}
+	}
+	slices.SortFunc(l.watches, func(a, b *watch) int { return strings.Compare(a.link.Name, b.link.Name) })
+	// Nobody wants to hear of links that are not watched any more.
+	l.events = slices.DeleteFunc(l.events, func(e Event) bool {
+		return !slices.ContainsFunc(l.watches, func(w *watch) bool { return w.link == e.Session.Link })
+	})
+}
+
+// discriminator returns a number that no other session of this engine has.
+func (l *loop) discriminator() uint32 {
+	for {
+		d := rand.Uint32()
+		if d != 0 && !slices.ContainsFunc(l.watches, func(w *watch) bool { return w.mine == d }) {
+			return d
+		}
+	}
+}
+
+// farewell tells the peers that the sessions end on purpose (RFC 5880, section 6.8.16:
+// a peer that hears it calls nothing failed), and closes all sockets.
+func (l *loop) farewell() {
+	const times = 3 // on a link that works, all three are not lost
+	for i := range times {
+		for _, w := range l.watches {
+			if i == 0 {
+				w.hold(true, time.Now())
+			}
+			p := w.packet()
+			w.send(&p)
+		}
+		if i < times-1 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for _, w := range l.watches {
+		w.close()
+	}
+}
+
+func (l *loop) hold(name string, hold bool) {
+	if hold {
+		l.held[name] = true
+	} else {
+		delete(l.held, name)
+	}
+	for _, w := range l.watches {
+		if w.link.Name == name {
+			w.hold(hold, time.Now())
+		}
+	}
+}
+
+// poke makes the loop look for commands.
+func poke(fd int) {
+	var b [8]byte
+	binary.NativeEndian.PutUint64(b[:], 1)
+	_, _ = unix.Write(fd, b[:])
+}

@@ -1,0 +1,48 @@
+package liveness
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// priority is that of the real-time thread: above everything that is not real-time, below
+// what others have reason to put there (interrupt threads have 50).
+const priority = 10
+
+// realTime makes the calling thread one of SCHED_FIFO. Its children are ordinary ones.
+// It takes CAP_SYS_NICE or a limit RLIMIT_RTPRIO.
+func realTime() error {
+	err := unix.SchedSetAttr(0, &unix.SchedAttr{
+		Size:     unix.SizeofSchedAttr,
+		Policy:   unix.SCHED_FIFO,
+		Flags:    unix.SCHED_FLAG_RESET_ON_FORK,
+		Priority: priority,
+	}, 0)
+	if err != nil {
+		return fmt.Errorf("no real-time thread (CAP_SYS_NICE, or LimitRTPRIO=%d in the systemd unit): %w", priority, err)
+	}
+	return nil
+}
+
+// namespace names the network namespace of the calling thread.
+func namespace() (*os.File, error) { return os.Open("/proc/thread-self/ns/net") }
+
+// enter moves the calling thread into a network namespace, unless it is there.
+func enter(ns *os.File) error {
+	var want, have unix.Stat_t
+	if err := unix.Fstat(int(ns.Fd()), &want); err != nil {
+		return err
+	}
+	if err := unix.Stat("/proc/thread-self/ns/net", &have); err != nil {
+		return err
+	}
+	if want.Dev == have.Dev && want.Ino == have.Ino {
+		return nil
+	}
+	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("enter the network namespace of the caller: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+package liveness
+
+import "time"
+
+// session joins the BFD machine of a link with the judge. It is what a link is
+// without its sockets.
+type session struct {
+	machine
+	judge judge
+}
+
+// receive takes a packet that came from the peer over this link.
+func (s *session) receive(p *packet, now time.Time) error {
+	if !s.accepts(p) {
+		return errDiscriminator
+	}
+	before := s.state
+	s.machine.receive(p, now)
+	switch {
+	case s.state == stateUp:
+		s.judge.packet(now, s.receiving())
+	case p.state == stateAdminDown:
+		s.judge.down(ordered, now)
+	case before == stateUp:
+		s.judge.down(signaled, now)
+	}
+	s.judge.advance(now)
+	return nil
+}
+
+// advance does what is to be done without a packet.
+func (s *session) advance(now time.Time) {
+	before := s.state
+	s.machine.advance(now)
+	if before == stateUp && s.state != stateUp {
+		s.judge.down(expired, now)
+	}
+	s.judge.advance(now)
+}
+
+// hold takes the session down administratively, or lets it come up again.
+func (s *session) hold(hold bool, now time.Time) {
+	s.machine.hold(hold, now)
+	if hold {
+		s.judge.down(ordered, now)
+	}
+}
+
+// deadline is when something is to be done next, if nothing is received before. The
+// session was just advanced, and has sent what was due; so it is in the future.
+func (s *session) deadline(now time.Time) time.Time {
+	d := earliest(s.machine.deadline(now), s.judge.deadline(now))
+	return earliest(d, s.judge.asks())
+}

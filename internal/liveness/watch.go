@@ -1,0 +1,235 @@
+package liveness
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// retryOpen is how often sockets are tried that could not be opened.
+	retryOpen = time.Second
+	// A peer at 10 ms sends 133 packets a second. What comes beyond this stays in the
+	// queue of the socket, where the kernel throws it away for nothing.
+	floodBurst  = 256
+	floodRefill = time.Millisecond
+)
+
+// watch is a link with its sockets. All of it belongs to the thread of the loop.
+type watch struct {
+	session
+	link     Link
+	port     uint16
+	receiver int // descriptors; -1 while there is none
+	sender   int
+	pinger   int
+	to       unix.Sockaddr
+	retry    time.Time // when to try again to open sockets; zero: all are open
+	problems []string  // why not
+
+	echoes echoes
+	bucket bucket
+	count  Session // the counters
+	told   Verdict // what the last event said
+}
+
+func newWatch(l Link, c Config, hold bool, mine uint32, now time.Time) *watch {
+	w := &watch{
+		link: l, port: c.Port,
+		receiver: -1, sender: -1, pinger: -1,
+		to:     socketAddr(l.Remote, c.Port, l.Index),
+		echoes: echoes{v4: l.Local.Is4(), id: uint16(rand.Uint32()), nonce: rand.Uint64()},
+		bucket: bucket{burst: floodBurst, refill: floodRefill},
+		told:   Unknown,
+	}
+	w.session = session{
+		machine: *newMachine(c.Interval, c.Multiplier, mine, rand.Float64, now),
+		judge:   *newJudge(c.Interval, c.Multiplier, now),
+	}
+	w.open(now)
+	if hold {
+		w.hold(true, now)
+	}
+	return w
+}
+
+// open opens the sockets that are missing.
+func (w *watch) open(now time.Time) {
+	w.problems, w.retry = nil, time.Time{}
+	missing := func(fd *int, open func() (int, error)) {
+		if *fd >= 0 {
+			return
+		}
+		var err error
+		if *fd, err = open(); err != nil {
+			w.problems = append(w.problems, err.Error())
+			w.retry = now.Add(retryOpen)
+		}
+	}
+	missing(&w.receiver, func() (int, error) { return openReceiver(w.link, w.port) })
+	missing(&w.sender, func() (int, error) { return openSender(w.link) })
+	missing(&w.pinger, func() (int, error) { return openEcho(w.link) })
+	w.judge.blind = w.pinger < 0
+}
+
+func (w *watch) close() {
+	for _, fd := range []*int{&w.receiver, &w.sender, &w.pinger} {
+		if *fd >= 0 {
+			unix.Close(*fd)
+			*fd = -1
+		}
+	}
+}
+
+// broken gives up a socket that poll calls unusable; another is opened in a second.
+func (w *watch) broken(fd *int, now time.Time) {
+	unix.Close(*fd)
+	*fd = -1
+	w.judge.blind = w.pinger < 0
+	w.problems = []string{"a socket broke"}
+	w.retry = now.Add(retryOpen)
+}
+
+// receive reads what has come for the session: at most a batch, then others have their turn.
+func (w *watch) receive(r *reader, now time.Time) {
+	for range batch {
+		if !w.bucket.take(now) {
+			return
+		}
+		d, err := r.read(w.receiver)
+		if err != nil {
+			return // EAGAIN; or an error that the socket was told, which reading has taken off
+		}
+		if n := uint64(d.lost); n > w.count.Drops.Flood {
+			w.count.Drops.Flood = n
+		}
+		if err := w.take(&d, now); err != nil {
+			w.drop(err)
+			continue
+		}
+		w.count.Received++
+	}
+}
+
+// take gives a datagram to the session, if it is for it.
+func (w *watch) take(d *datagram, now time.Time) error {
+	switch {
+	case d.hopLimit != hopLimit:
+		return errHopLimit
+	case d.from != w.link.Remote:
+		return errSource
+	}
+	p, err := parsePacket(d.data)
+	if err != nil {
+		return err
+	}
+	return w.session.receive(&p, now)
+}
+
+func (w *watch) drop(err error) {
+	c := &w.count.Drops
+	switch {
+	case errors.Is(err, errHopLimit):
+		c.HopLimit++
+	case errors.Is(err, errSource):
+		c.Source++
+	case errors.Is(err, errDiscriminator):
+		c.Discriminator++
+	default:
+		c.Malformed++
+	}
+}
+
+// replies reads answers to echo requests.
+func (w *watch) replies(r *reader) {
+	for range batch {
+		d, err := r.read(w.pinger)
+		if err != nil {
+			return
+		}
+		if sent, ok := w.echoes.reply(d.data); ok {
+			w.count.Replies++
+			w.judge.reply(sent)
+		}
+	}
+}
+
+// work does and sends what is due.
+func (w *watch) work(now time.Time) {
+	if !w.retry.IsZero() && !now.Before(w.retry) {
+		w.open(now)
+	}
+	w.advance(now)
+	for {
+		p, ok := w.due(now)
+		if !ok {
+			break
+		}
+		w.send(&p)
+	}
+	if t := w.judge.asks(); !t.IsZero() && !now.Before(t) {
+		var b [echoLen]byte
+		w.echoes.request(&b, now)
+		// A request that can't be sent is as lost as one that is not answered.
+		w.judge.echo(now)
+		w.count.Echoes++
+		if _, err := unix.Write(w.pinger, b[:]); err != nil {
+			w.count.SendErrors++
+		}
+	}
+	w.judge.advance(now)
+}
+
+func (w *watch) send(p *packet) {
+	var b [packetLen]byte
+	p.marshal(&b)
+	if w.sender < 0 {
+		return
+	}
+	if err := unix.Sendto(w.sender, b[:], unix.MSG_DONTWAIT, w.to); err != nil {
+		w.count.SendErrors++
+		return
+	}
+	w.count.Sent++
+}
+
+// wakes is when work is to be called next, if nothing is received before.
+func (w *watch) wakes(now time.Time) time.Time {
+	d := earliest(w.deadline(now), w.retry)
+	if w.bucket.empty(now) {
+		d = earliest(d, now.Add(batch*floodRefill))
+	}
+	return d
+}
+
+// inherit takes over what is remembered of an interface that went and came back.
+func (w *watch) inherit(old *watch) {
+	w.count = old.count
+	w.judge.flaps, w.judge.deaths, w.judge.died = old.judge.flaps, old.judge.deaths, old.judge.died
+}
+
+// report is what is known of the link.
+func (w *watch) report(realTime bool) Session {
+	s := w.count
+	s.Link = w.link
+	s.State = stateNames[w.state]
+	if w.remoteKnown {
+		s.Remote = stateNames[w.remote]
+		s.Said = w.remoteDiagnostic.String()
+	}
+	s.Verdict = w.judge.verdict
+	s.Since = w.judge.since
+	s.EverUp = w.judge.everUp
+	s.Held = w.state == stateAdminDown
+	s.Diagnostic = w.diagnostic.String()
+	s.Interval, _ = w.sending()
+	s.DetectionTime = w.detection()
+	s.RealTime = realTime
+	s.Problems = append([]string(nil), w.problems...)
+	d := s.Drops
+	s.Dropped = d.Malformed + d.HopLimit + d.Source + d.Discriminator + d.Flood
+	s.Flaps = w.judge.flaps
+	return s
+}
