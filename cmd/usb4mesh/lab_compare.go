@@ -28,9 +28,9 @@ does the same with each: waits until all pairs answer, looks at what its process
 while idle, and takes each cable out while every pair is probed, in both families. It
 reports the time that the pair lost which was hit worst.
 
-Engines: compiled (usb4mesh's tables, applied once, nothing running), static (floating
-routes alone), frr-ospf, frr-bgp and frr-openfabric (FRR, tuned, with BFD), and
-frr-openfabric-default (as its defaults are). FRR takes root, and the package frr.
+Engines: compiled (usb4mesh's tables, applied once, nothing running), agent (its agent in
+every node), static (floating routes alone), frr-ospf, frr-bgp and frr-openfabric (FRR,
+tuned, with BFD), and frr-openfabric-default (as its defaults are). FRR takes root, and the package frr.
 
 How a cable is cut: delete removes the interfaces at both ends, as the driver does on
 unplug; carrier sets one end down; held does the same 200 ms after another carrier event
@@ -47,13 +47,13 @@ every frame while carrier stays, which only daemons can see.`,
 			if err := knownWords("--how", o.How, lab.CompareKinds()); err != nil {
 				return err
 			}
-			p, err := loadPlan(cmd, args[0])
+			p, src, err := loadPlanSource(cmd, args[0])
 			if err != nil {
 				return err
 			}
 			talk := newProgress(cmd.ErrOrStderr())
 			defer talk.end()
-			o.Progress = talk.step
+			o.Progress, o.Cluster = talk.step, src
 			c, err := lab.Compare(cmd.Context(), p, o)
 			talk.end()
 			if err != nil {

@@ -73,15 +73,16 @@ func newLabUnplugCommand() *cobra.Command {
 		Use:   "unplug CABLE",
 		Short: "Cut a cable of the running lab",
 		Long: `unplug takes a cable out: delete removes the interfaces at both ends, as the driver does;
-carrier sets the interface at --end down; silent drops every frame while carrier stays.
-Nothing reacts but the kernel. CABLE is a number or name (1), the two nodes (01-02), or a
+carrier sets the interface at --end down; silent drops every frame while carrier stays;
+one-way drops what --end sends. Nothing reacts but the kernel, unless the lab was started
+with --apply agent. CABLE is a number or name (1), the two nodes (01-02), or a
 port (01:left).`,
 		Example: `  usb4mesh lab unplug 1
   usb4mesh lab unplug 01-02 --how carrier --end 1`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if how == "all" {
-				return usageError("--how all is for lab run: use delete, carrier or silent")
+				return usageError("--how all is for lab run: use one of %s", strings.Join(lab.Kinds(), ", "))
 			}
 			if _, err := cutKinds([]string{how}); err != nil {
 				return err
@@ -106,8 +107,8 @@ port (01:left).`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&how, "how", lab.Delete, "delete, carrier or silent")
-	cmd.Flags().IntVar(&end, "end", 0, "the end that is set down, 0 or 1")
+	cmd.Flags().StringVar(&how, "how", lab.Delete, strings.Join(lab.Kinds(), ", "))
+	cmd.Flags().IntVar(&end, "end", 0, "the end that is set down or unheard, 0 or 1")
 	_ = cmd.RegisterFlagCompletionFunc("how", completeWords(lab.Kinds()...))
 	meshFlag(cmd, &name)
 	return cmd

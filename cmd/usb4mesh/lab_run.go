@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,6 +20,9 @@ func newLabRunCommand() *cobra.Command {
 	var (
 		o      lab.RunOptions
 		apply  string
+		logs   string
+		second string
+		agents bool
 		asJSON bool
 		keep   bool
 	)
@@ -30,19 +36,41 @@ the cable is plugged back, and run waits until the planned paths are in use agai
 
 How a cable is cut: delete removes the interfaces at both ends, as the driver does on
 unplug; carrier sets one end down, so that the other one loses carrier; silent drops every
-frame while carrier stays.
+frame while carrier stays; one-way drops what one end sends.
 
 --apply netlink configures the nodes as the agent would; nothing of usb4mesh runs while a
 cable is cut. --apply networkd lets a real systemd-networkd in each node read the rendered
 files, and needs root.
 
+--agent starts the real agent in every node, with a model of the node's hardware (in the
+place of /sys) on which interfaces come and go as the driver makes them: naming them,
+addresses, routes and everything else is the agents' work. The programme is longer then:
+all kinds of cuts, a second cut two seconds after the first, nodes that lose their power
+and get it back, agents that are killed, and at the end --cleanup, compared with what the
+kernels held before. It needs no root either.
+
 Exit code 4 if a pair is not reached, if a cut cost a pair that the plan protects more
-than 5 probes, or if paths did not come back. Silent cuts are reported and not judged.`,
+than 5 ms, or if paths did not come back. Silent cuts are reported and not judged. With
+--agent a cut may cost a pair that keeps a way 2 ms, a silent one 200 ms, and the plug
+nothing.`,
 		Example: `  usb4mesh lab run examples/seed-identity/mesh.yaml
-  usb4mesh lab run examples/seed-identity/mesh.yaml --how all --no-throughput --json`,
+  usb4mesh lab run examples/seed-identity/mesh.yaml --how all --no-throughput --json
+  usb4mesh lab run examples/ring4/mesh.yaml --agent --no-throughput --second-cuts 4`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeFile,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if agents {
+				if cmd.Flags().Changed("apply") && apply != lab.AgentEngine {
+					return usageError("--agent is --apply %s, and not %s", lab.AgentEngine, apply)
+				}
+				apply = lab.AgentEngine
+			}
+			if apply == lab.AgentEngine && !cmd.Flags().Changed("how") {
+				o.How = []string{"all"}
+			}
+			if o.SecondCuts, err = secondCuts(second); err != nil {
+				return err
+			}
 			how, err := cutKinds(o.How)
 			if err != nil {
 				return err
@@ -51,7 +79,7 @@ than 5 probes, or if paths did not come back. Silent cuts are reported and not j
 			if err := knownEngine(apply); err != nil {
 				return err
 			}
-			p, err := loadPlan(cmd, args[0])
+			p, src, err := loadPlanSource(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -69,7 +97,10 @@ than 5 probes, or if paths did not come back. Silent cuts are reported and not j
 			if keep {
 				begin = lab.Up
 			}
-			l, err := begin(ctx, p, lab.Options{Engine: apply})
+			if logs, err = logFolder(logs); err != nil {
+				return err
+			}
+			l, err := begin(ctx, p, lab.Options{Engine: apply, Cluster: src, Logs: logs})
 			if err != nil {
 				return err
 			}
@@ -97,7 +128,10 @@ than 5 probes, or if paths did not come back. Silent cuts are reported and not j
 	}
 	f := cmd.Flags()
 	f.StringVar(&apply, "apply", lab.DefaultEngine, "what configures the nodes: "+engineList())
-	f.StringSliceVar(&o.How, "how", []string{lab.Delete}, "how cables are cut: delete, carrier, silent or all")
+	f.BoolVar(&agents, "agent", false, "let the real agent keep every node, and try more than cuts")
+	f.StringVar(&second, "second-cuts", strconv.Itoa(lab.DefaultSecondCuts), "with agents: how many pairs of cables to cut two seconds apart; a number or all")
+	f.StringVar(&logs, "logs", "", "write the agents' logs to this folder")
+	f.StringSliceVar(&o.How, "how", []string{lab.Delete}, "how cables are cut: delete, carrier, silent, one-way or all")
 	f.StringSliceVar(&o.Cables, "cable", nil, "cut only this cable (repeatable)")
 	f.DurationVar(&o.Duration, "duration", time.Second, "how long to measure each pair; iperf3 takes whole seconds")
 	f.BoolVar(&o.NoThroughput, "no-throughput", false, "do not measure throughput")
@@ -108,6 +142,30 @@ than 5 probes, or if paths did not come back. Silent cuts are reported and not j
 	_ = cmd.RegisterFlagCompletionFunc("apply", completeWords(lab.Engines()...))
 	_ = cmd.RegisterFlagCompletionFunc("how", completeWords(append(lab.Kinds(), "all")...))
 	return cmd
+}
+
+// secondCuts reads --second-cuts.
+func secondCuts(asked string) (int, error) {
+	if asked == "all" {
+		return -1, nil
+	}
+	n, err := strconv.Atoi(asked)
+	if err != nil || n < 0 {
+		return 0, usageError("--second-cuts %s: give a number, or all", asked)
+	}
+	return n, nil
+}
+
+// logFolder makes the folder for logs, "" for none. The keeper works elsewhere, so the
+// name is made absolute.
+func logFolder(name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	if err := os.MkdirAll(name, 0o755); err != nil {
+		return "", err
+	}
+	return filepath.Abs(name)
 }
 
 // knownEngine refuses an unknown --apply before anything is built.
@@ -125,10 +183,11 @@ func cutKinds(asked []string) ([]string, error) {
 		switch how {
 		case "all":
 			out = append(out, lab.Kinds()...)
-		case lab.Delete, lab.Carrier, lab.Silent:
-			out = append(out, how)
 		default:
-			return nil, usageError("--how %s: use delete, carrier, silent or all", how)
+			if !slices.Contains(lab.Kinds(), how) {
+				return nil, usageError("--how %s: use %s or all", how, strings.Join(lab.Kinds(), ", "))
+			}
+			out = append(out, how)
 		}
 	}
 	return out, nil

@@ -26,11 +26,11 @@ running. There can be one lab for each mesh name.`,
 			if err := knownEngine(apply); err != nil {
 				return err
 			}
-			p, err := loadPlan(cmd, args[0])
+			p, src, err := loadPlanSource(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			l, err := lab.Up(cmd.Context(), p, lab.Options{Engine: apply})
+			l, err := lab.Up(cmd.Context(), p, lab.Options{Engine: apply, Cluster: src})
 			if err != nil {
 				return err
 			}

@@ -27,6 +27,12 @@ func load(cmd *cobra.Command, name string) (mesh.Plan, []finding.Finding, error)
 	if err != nil {
 		return mesh.Plan{}, nil, err
 	}
+	p, findings := planSource(name, src)
+	return p, findings, nil
+}
+
+// planSource checks and plans the text of a cluster file.
+func planSource(name string, src []byte) (mesh.Plan, []finding.Finding) {
 	if name == "-" {
 		name = "standard input"
 	}
@@ -34,25 +40,32 @@ func load(cmd *cobra.Command, name string) (mesh.Plan, []finding.Finding, error)
 	p, planned := plan.Make(cluster)
 	findings = append(findings, config.Locate(name, src, planned)...)
 	finding.Sort(findings)
-	return p, findings, nil
+	return p, findings
 }
 
 // loadPlan is load for verbs that need a plan without errors: warnings and errors
 // are printed to stderr, and errors end the verb with exit code 3. What is merely
 // worth knowing is left to check.
 func loadPlan(cmd *cobra.Command, name string) (mesh.Plan, error) {
-	p, findings, err := load(cmd, name)
+	p, _, err := loadPlanSource(cmd, name)
+	return p, err
+}
+
+// loadPlanSource is loadPlan for verbs that hand the file itself on, too.
+func loadPlanSource(cmd *cobra.Command, name string) (mesh.Plan, []byte, error) {
+	src, err := readFile(cmd, name)
 	if err != nil {
-		return p, err
+		return mesh.Plan{}, nil, err
 	}
+	p, findings := planSource(name, src)
 	problems := slices.DeleteFunc(slices.Clone(findings), func(f finding.Finding) bool { return f.Severity == finding.Info })
 	if err := printFindings(cmd.ErrOrStderr(), problems); err != nil {
-		return p, err
+		return p, src, err
 	}
 	if finding.HasErrors(findings) {
-		return p, &exitError{code: exitFile}
+		return p, src, &exitError{code: exitFile}
 	}
-	return p, nil
+	return p, src, nil
 }
 
 func readFile(cmd *cobra.Command, name string) ([]byte, error) {

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -188,3 +189,31 @@ func TestCleanupIsCompared(t *testing.T) {
 	}
 }
 
+// The whole programme, with stubs that can't see silence: all that is asked of agents
+// is judged, and what the stubs can't do is named.
+func TestRunJudgesAgents(t *testing.T) {
+	l := startAgents(t)
+	r, err := Run(t.Context(), l, RunOptions{NoThroughput: true, How: []string{Delete, Silent}, Cables: []string{"2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hows := map[string]int{}
+	for _, c := range r.Cuts {
+		hows[c.How]++
+		if c.How == Silent != (len(c.Failed) > 0) {
+			t.Errorf("%s: failed %v", c.name(), c.Failed)
+		}
+	}
+	if want := map[string]int{Delete: 1, Silent: 1, PowerLoss: 2, AgentDies: 2, AgentEnds: 1, AllDie: 1}; !maps.Equal(hows, want) {
+		t.Errorf("cuts %v, want %v", hows, want)
+	}
+	var text strings.Builder
+	if err := r.WriteText(&text, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"cable 2 (silent): ", "agent --cleanup leaves a difference: node amsel: ", "kill -9"} {
+		if r.OK || !strings.Contains(text.String(), want) {
+			t.Errorf("ok %t; the report does not say %q:\n%s", r.OK, want, text.String())
+		}
+	}
+}

@@ -40,6 +40,8 @@ func (w *world) agentOp(ctx context.Context, req request) (any, error) {
 		return decode(req, func(a powerArgs) (any, error) { return w.power(ctx, a) })
 	case opVandal:
 		return decode(req, func(a vandalArgs) (any, error) { return w.vandalize(ctx, a) })
+	case opWays:
+		return w.ways(), nil
 	case opVerify:
 		return w.verify(ctx)
 	case opCleanup:

@@ -30,6 +30,7 @@ type CompareOptions struct {
 	How     []string // kinds of cut, Held included
 	Rounds  int      // cuts of each cable and kind; the end alternates
 	Idle    time.Duration
+	Cluster []byte // the cluster file behind the plan, which agents read themselves
 	// Throughput is how often each pair is measured against a bare cable, in the
 	// lab of Compiled; 0 is not at all.
 	Throughput int
@@ -259,7 +260,7 @@ func (c *comparer) plannedCuts() (all []plannedCut) {
 // ms, and goes on to wait for the best ways.
 func (c *comparer) open(ctx context.Context, engine string) (took float64, err error) {
 	c.progress("start")
-	l, err := New(ctx, c.plan, Options{Engine: engine})
+	l, err := New(ctx, c.plan, Options{Engine: engine, Cluster: c.o.Cluster})
 	if err != nil {
 		return 0, err
 	}

@@ -88,6 +88,7 @@ func CutWords(how string) string {
 func EngineWords(r EngineResult) string {
 	what := map[string]string{
 		Compiled:                 "usb4mesh, compiled tables",
+		AgentEngine:              "usb4mesh, with its agent",
 		"static":                 "floating static routes",
 		"networkd":               "usb4mesh, by systemd-networkd",
 		"frr-ospf":               "OSPF",

@@ -302,7 +302,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		want string
 	}{
 		"cable": {func() error { _, err := l.Cut(ctx, "9", Delete, 0); return err }, `no cable is called "9"; there are 1, 2, 3`},
-		"kind":  {func() error { _, err := l.Cut(ctx, "1", "axe", 0); return err }, `no kind of cut is called "axe": use delete, carrier or silent`},
+		"kind":  {func() error { _, err := l.Cut(ctx, "1", "axe", 0); return err }, `no kind of cut is called "axe": use one of delete, carrier, silent, one-way`},
 		"end":   {func() error { _, err := l.Cut(ctx, "1", Carrier, 2); return err }, "cable 1 has ends 0 and 1, not 2"},
 		"plug":  {func() error { _, err := l.Plug(ctx, "1"); return err }, "cable 1 is plugged already"},
 		"pair": {func() error { _, err := l.Check(ctx, 0, Pair{"01", "04", IPv4}); return err },

@@ -123,8 +123,8 @@ func primary(n *mesh.NodePlan, dst netip.Addr) *mesh.LinkPlan {
 }
 
 // connected reports which nodes can reach which over the cables of the plan but
-// one; without "" no cable is left out.
-func connected(plan *mesh.Plan, without string) func(a, b string) bool {
+// some; "" names none.
+func connected(plan *mesh.Plan, without ...string) func(a, b string) bool {
 	part := map[string]string{}
 	var find func(string) string
 	find = func(n string) string {
@@ -135,18 +135,20 @@ func connected(plan *mesh.Plan, without string) func(a, b string) bool {
 		return part[n]
 	}
 	for _, c := range plan.Cables {
-		if c.Name != without {
+		if !slices.Contains(without, c.Name) {
 			part[find(c.Ends[0].Node)] = find(c.Ends[1].Node)
 		}
 	}
 	return func(a, b string) bool { return find(a) == find(b) }
 }
 
-// protected reports whether the plan promises that a pair survives the loss of
-// a cable: the mesh stays in one piece for the pair and there are routes at all.
-func protected(p Path, plan *mesh.Plan, cable string) bool {
+// protected reports whether a pair survives the loss of cables: the mesh stays in
+// one piece for the pair and there are routes at all. For a single cable the plan
+// promises it, for several the agents do.
+func protected(p Path, plan *mesh.Plan, cables ...string) bool {
 	if identity(plan.Node(p.From), p.Family) != p.Source {
-		return !slices.Contains(p.Cables, cable) // point to point addresses die with their cable
+		// Point to point addresses die with their cable.
+		return !slices.ContainsFunc(cables, func(c string) bool { return slices.Contains(p.Cables, c) })
 	}
-	return p.Hops() > 0 && connected(plan, cable)(p.From, p.To)
+	return p.Hops() > 0 && connected(plan, cables...)(p.From, p.To)
 }

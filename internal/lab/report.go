@@ -25,10 +25,13 @@ type Report struct {
 	// Unprotected are the pairs that some single cable separates, by the plan.
 	Unprotected []mesh.Pair `json:"unprotected"`
 	StandIns    []string    `json:"stand_ins"`
-	Problems    []string    `json:"problems"` // why OK is false
-	Notes       []string    `json:"notes"`    // what to keep in mind with the figures
-	OK          bool        `json:"ok"`
-	Seconds     float64     `json:"seconds"`
+	// Cleanup says, where agents ran and were cleaned up after, how the kernels
+	// differ from what they were before; null where that was not tried.
+	Cleanup  []string `json:"cleanup"`
+	Problems []string `json:"problems"` // why OK is false
+	Notes    []string `json:"notes"`    // what to keep in mind with the figures
+	OK       bool     `json:"ok"`
+	Seconds  float64  `json:"seconds"`
 }
 
 // PairResult is a pair of nodes in one family.
@@ -44,10 +47,13 @@ type PairResult struct {
 // CutResult is one cut and plug of a cable. Probes, Lost and the gap count from
 // the cut to the plug, over all pairs.
 type CutResult struct {
-	Cable string    `json:"cable"`
+	Cable string    `json:"cable"` // "" where it is a node that something happens to
 	Ends  [2]string `json:"ends"`
 	How   string    `json:"how"`
-	End   string    `json:"end"` // where it was cut
+	End   string    `json:"end"` // where it was cut; the node, where it is one
+	// After names the cable that was cut two seconds before and is out still, ""
+	// for a cut of the whole mesh.
+	After string `json:"after,omitempty"`
 	// NoticedMillis is, for a carrier cut, how long after it the kernel of the
 	// other end took notice; null otherwise. HeldBack says that this took long,
 	// because of another carrier event somewhere on this machine; then only what
@@ -66,7 +72,9 @@ type CutResult struct {
 	RestoredMillis float64        `json:"restored_ms"` // from the plug to planned paths everywhere
 	Missing        string         `json:"missing,omitempty"`
 	LostBefore     int            `json:"lost_before"` // in the control before the cut
-	LostReplug     int            `json:"lost_replug"` // from the plug on
+	LostReplug     int            `json:"lost_replug"` // from the plug on, by pairs that the cut did not separate
+	AllowedMillis  float64        `json:"allowed_ms"`  // what a pair may lose
+	Repeated       int            `json:"repeated"`    // attempts thrown away because this machine stood still
 	Spacing        []SpacingGroup `json:"spacing"`
 	LateMillis     float64        `json:"late_ms"` // the most that a probe was sent late
 	CutMillis      float64        `json:"cut_ms"`  // that the cut itself took
@@ -76,8 +84,9 @@ type CutResult struct {
 // PairLoss is what a pair lost in a cut.
 type PairLoss struct {
 	Pair
-	Lost int     `json:"lost"`
-	Gap  float64 `json:"longest_gap_ms"`
+	Lost   int     `json:"lost"`
+	Gap    float64 `json:"longest_gap_ms"`
+	Millis float64 `json:"lost_ms"` // lost probes times their spacing
 }
 
 // SpacingGroup says how many pairs were probed how often.
@@ -107,13 +116,14 @@ func (c *CutResult) count(r Probes, protected func(Pair) bool) {
 			judged += blind.Lost
 		}
 		c.LostBefore += f.Phases[0].Lost
-		c.LostReplug += f.Phases[3].Lost
 		c.group(f.Spacing)
 		if !protected(f.Pair) {
 			c.Separated = append(c.Separated, f.Pair)
 			continue
 		}
-		loss := PairLoss{f.Pair, blind.Lost + cut.Lost, millis(max(f.Gap(1), f.Gap(2)))}
+		c.LostReplug += f.Phases[3].Lost
+		lost := blind.Lost + cut.Lost
+		loss := PairLoss{f.Pair, lost, millis(max(f.Gap(1), f.Gap(2))), millis(time.Duration(lost) * f.Spacing)}
 		c.Probes += blind.Sent + cut.Sent
 		c.Lost += loss.Lost
 		losses = append(losses, loss.Lost)
@@ -121,11 +131,23 @@ func (c *CutResult) count(r Probes, protected func(Pair) bool) {
 		if loss.Lost > 0 && (c.Worst == nil || loss.Lost > c.Worst.Lost) {
 			c.Worst = &loss
 		}
-		if judged > allowedLoss {
+		if millis(time.Duration(judged)*f.Spacing) > c.AllowedMillis {
 			c.Failed = append(c.Failed, loss)
 		}
 	}
 	c.MedianLost = median(losses)
+}
+
+// name says what was cut, in a few words.
+func (c *CutResult) name() string {
+	s := fmt.Sprintf("cable %s (%s)", c.Cable, c.How)
+	if c.Cable == "" {
+		s = fmt.Sprintf("node %s (%s)", c.End, c.How)
+	}
+	if c.After != "" {
+		s += ", two seconds after cable " + c.After
+	}
+	return s
 }
 
 func (c *CutResult) group(spacing time.Duration) {
@@ -148,33 +170,40 @@ func (r *Report) judge() {
 			r.problem("%s does not reach %s over %s: %s", p.From, p.To, p.Family, p.Why)
 		}
 	}
+	agents := r.Apply == AgentEngine
 	before, silent, held := 0, false, false
 	for _, c := range slices.Concat(r.Cuts, r.HeldBack) {
 		before += c.LostBefore
-		silent = silent || c.How == Silent
+		silent = silent || c.How == Silent || c.How == OneWay
 		held = held || c.HeldBack
 		if !c.Restored {
-			r.problem("cable %s (%s): planned paths are not back after the plug: %s", c.Cable, c.How, c.Missing)
+			r.problem("%s: planned paths are not back after the plug: %s", c.name(), c.Missing)
 		}
-		if c.How == Silent {
+		if agents && c.LostReplug > 0 {
+			r.problem("%s: %d probes were lost while it was undone", c.name(), c.LostReplug)
+		}
+		if !agents && (c.How == Silent || c.How == OneWay) {
 			continue
 		}
 		for i, p := range c.Failed {
 			if i == 3 {
-				r.problem("cable %s (%s): and %d more pairs", c.Cable, c.How, len(c.Failed)-i)
+				r.problem("%s: and %d more pairs", c.name(), len(c.Failed)-i)
 				break
 			}
-			r.problem("cable %s (%s): %s to %s over %s lost %d probes, at most %d are allowed",
-				c.Cable, c.How, p.From, p.To, p.Family, p.Lost, allowedLoss)
+			r.problem("%s: %s to %s over %s lost %d probes, %g ms; at most %g ms are allowed",
+				c.name(), p.From, p.To, p.Family, p.Lost, p.Millis, c.AllowedMillis)
 		}
 	}
 	if before > 0 {
 		r.note("%d probes were lost before any cut: this machine is too busy for exact figures", before)
 	}
-	if silent {
+	for _, line := range r.Cleanup {
+		r.problem("agent --cleanup leaves a difference: %s", line)
+	}
+	if silent && !agents {
 		r.note("a silent cut loses frames while carrier stays: the kernel can't see it, so the loss lasts as long as the cut; finding it is the agent's work, and no agent runs here")
 	}
-	if held {
+	if held && !agents {
 		r.note("the kernel lets carrier events pass once per second, for the whole machine; in a cut marked held back (one is made so on purpose) it noticed late, and what was lost until then is not judged; finding such a cut sooner is the agent's work")
 	}
 	r.OK = len(r.Problems) == 0

@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -132,11 +133,21 @@ func writeCutTable(b *strings.Builder, cuts []CutResult) {
 		if c.HeldBack {
 			how += fmt.Sprintf(", held back %.0f ms", *c.NoticedMillis)
 		}
+		if c.After != "" {
+			how += ", 2 s after " + c.After
+		}
+		if c.Repeated > 0 {
+			how += fmt.Sprintf(", repeated %d times", c.Repeated)
+		}
+		cable, ends := c.Cable, c.Ends[0]+" "+c.Ends[1]
+		if c.Cable == "" {
+			cable, ends = "-", c.End
+		}
 		if c.LoadGbps != nil {
 			how += fmt.Sprintf(", under %.1f Gbit/s", *c.LoadGbps)
 		}
-		fmt.Fprintf(t, "  %s\t%s %s\t%s\t%d\t%d\t%.0f ms\t%s\t%s\n",
-			c.Cable, c.Ends[0], c.Ends[1], how, c.Probes, c.Lost, c.LongestGap, worst, restored)
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%d\t%d\t%.0f ms\t%s\t%s\n",
+			cable, ends, how, c.Probes, c.Lost, c.LongestGap, worst, restored)
 	}
 	t.Flush() // a strings.Builder takes everything
 }
@@ -178,7 +189,9 @@ func (r *Report) verdict(colour bool) string {
 		return s
 	}
 	what := "every pair is reached"
-	if len(r.Cuts) > 0 {
+	if r.Apply == AgentEngine && len(r.Cuts) > 0 {
+		what += r.worstByBound()
+	} else if len(r.Cuts) > 0 {
 		worst := 0
 		for _, c := range r.Cuts {
 			if c.Worst != nil && c.How != Silent && !c.HeldBack {
@@ -192,6 +205,23 @@ func (r *Report) verdict(colour bool) string {
 		what += ", " + lost + " in a cut, all planned paths came back"
 	}
 	return paint("1;32", "OK") + fmt.Sprintf(": %s (%.0f s).\n", what, r.Seconds)
+}
+
+// worstByBound says, for each bound, what was lost at most.
+func (r *Report) worstByBound() string {
+	worst := map[float64]float64{}
+	for _, c := range slices.Concat(r.Cuts, r.HeldBack) {
+		w := worst[c.AllowedMillis]
+		if c.Worst != nil {
+			w = max(w, c.Worst.Millis)
+		}
+		worst[c.AllowedMillis] = w
+	}
+	var s string
+	for _, bound := range slices.Sorted(maps.Keys(worst)) {
+		s += fmt.Sprintf(", at most %g ms were lost of %g allowed", worst[bound], bound)
+	}
+	return s + ", all planned paths came back without loss, and the agents left no trace"
 }
 
 func count(n int, what string) string { return plural(n, what, what+"s") }

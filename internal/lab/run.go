@@ -21,6 +21,9 @@ type RunOptions struct {
 	NoThroughput bool
 	NoCuts       bool
 	Load         bool // cut while a TCP stream runs over the cable
+	// SecondCuts is, with agents, of how many pairs of cables the second is cut two
+	// seconds after the first; less than 0 is all.
+	SecondCuts int
 	// Progress, if not nil, is told what is being done.
 	Progress func(Progress)
 }
@@ -32,8 +35,8 @@ type Progress struct {
 }
 
 const (
-	// allowedLoss is how many probes of a protected pair a cut may cost.
-	allowedLoss = 5
+	// allowedLoss is what a cut may cost a protected pair while no agent runs.
+	allowedLoss = 5 * time.Millisecond
 	// reachLimit bounds the wait for all pairs after the nodes are configured.
 	// Routing daemons take tens of seconds.
 	reachLimit = 60 * time.Second
@@ -87,6 +90,11 @@ func Run(ctx context.Context, l *Lab, o RunOptions) (Report, error) {
 	if !r.o.NoCuts {
 		if err := r.cuts(ctx, cables); err != nil {
 			return r.report, err
+		}
+		if r.agents() {
+			if err := r.beyond(ctx, cables); err != nil {
+				return r.report, err
+			}
 		}
 	}
 	r.report.Seconds = time.Since(r.begin).Round(10 * time.Millisecond).Seconds()
@@ -184,7 +192,7 @@ func (r *runner) cuts(ctx context.Context, cables []mesh.CablePlan) error {
 	for i, j := range jobs {
 		r.progress(fmt.Sprintf("cut cable %s (%s)", j.cable.Name, j.how), i+1, len(jobs))
 		for attempt := range carrierAttempts {
-			c, err := r.cut(ctx, j)
+			c, err := r.cutQuietly(ctx, j)
 			if err != nil {
 				return fmt.Errorf("cut cable %s (%s): %w", j.cable.Name, j.how, err)
 			}
@@ -211,14 +219,20 @@ type job struct {
 	how     string
 	end     int
 	provoke bool // another carrier event first, so that the kernel holds this one back
+
+	after, afterHow string // cable that is cut two seconds before, and how
+	node            string // that something happens to, instead of a cable
 }
 
 // cut makes one cut: probes run, the cable goes, it comes back, all planned
 // paths are in use again.
 func (r *runner) cut(ctx context.Context, j job) (CutResult, error) {
 	out := CutResult{
-		Cable: j.cable.Name, How: j.how, End: j.cable.Ends[j.end].String(), Provoked: j.provoke,
-		Ends: [2]string{j.cable.Ends[0].String(), j.cable.Ends[1].String()},
+		Cable: j.cable.Name, How: j.how, End: j.cable.Ends[j.end].String(), Provoked: j.provoke, After: j.after,
+		Ends: [2]string{j.cable.Ends[0].String(), j.cable.Ends[1].String()}, AllowedMillis: millis(r.allowed(j.how)),
+	}
+	if j.node != "" {
+		out.End = j.node
 	}
 	if j.how == Carrier {
 		if err := sleep(ctx, linkwatchPause); err != nil {
@@ -230,7 +244,11 @@ func (r *runner) cut(ctx context.Context, j job) (CutResult, error) {
 			return out, err
 		}
 	}
-	probes, err := r.l.Probe(ctx, spread(r.paths, out.Cable))
+	paths, err := r.before(ctx, j)
+	if err != nil {
+		return out, err
+	}
+	probes, err := r.l.Probe(ctx, spread(paths, out.Cable))
 	if err != nil {
 		return out, err
 	}
@@ -250,13 +268,13 @@ func (r *runner) cut(ctx context.Context, j job) (CutResult, error) {
 	if err := sleep(ctx, afterPlug); err != nil {
 		return out, err
 	}
-	result, err := probes.Stop(ctx, out.marks(cut, plug)...)
+	result, err := probes.Stop(ctx, out.marks(cut, plug, r.agents())...)
 	if err != nil {
 		return out, err
 	}
 	out.count(result, func(p Pair) bool {
 		i := slices.IndexFunc(r.paths, func(q Path) bool { return q.Pair == p })
-		return protected(r.paths[i], &r.l.Plan, out.Cable)
+		return protected(r.paths[i], &r.l.Plan, r.without(j)...)
 	})
 	if load != nil {
 		out.LoadGbps = <-load
@@ -272,29 +290,34 @@ func (r *runner) cutAndPlug(ctx context.Context, j job) (cut, plug Moment, err e
 	if err := sleep(ctx, before); err != nil {
 		return cut, plug, err
 	}
-	if cut, err = r.l.Cut(ctx, j.cable.Name, j.how, j.end); err != nil {
+	if cut, err = r.take(ctx, j); err != nil {
 		return cut, plug, err
 	}
 	if err := sleep(ctx, duringCut); err != nil {
 		return cut, plug, err
 	}
-	plug, err = r.l.Plug(ctx, j.cable.Name)
+	plug, err = r.giveBack(ctx, j)
 	return cut, plug, err
 }
 
 // marks notes how long the cut took and when it was noticed, and returns the
-// bounds of the phases that count expects.
-func (c *CutResult) marks(cut, plug Moment) []int64 {
+// bounds of the phases that count expects. With agents a loss of carrier may never
+// be noticed by the other end, because it is undone before that; and what is held back
+// is theirs to see.
+func (c *CutResult) marks(cut, plug Moment, agents bool) []int64 {
 	c.CutMillis = float64(cut.End-cut.Begin) / 1e6
 	begin := cut.Begin - int64(inFlight)
 	noticed := begin
-	if c.How == Carrier {
+	if c.How == Carrier && (!agents || plug.Noticed != 0) {
 		noticed = plug.Begin // or never
 		if plug.Noticed != 0 {
 			noticed = plug.Noticed
 		}
 		late := float64(noticed-cut.Begin) / 1e6
 		c.NoticedMillis, c.HeldBack = &late, late > millis(heldBack)
+	}
+	if agents && (c.HeldBack || c.Provoked) {
+		noticed, c.AllowedMillis = begin, millis(allowedSilent)
 	}
 	return []int64{begin, noticed, plug.Begin}
 }
@@ -314,6 +337,9 @@ func (r *runner) blip(ctx context.Context, j job) error {
 // restored waits until every pair that crosses the cable uses its planned path
 // again and the engine has nothing left to do. missing says what is not so.
 func (r *runner) restored(ctx context.Context, cable string) (ok bool, missing string, err error) {
+	if r.agents() {
+		return r.asTruth(ctx)
+	}
 	crossing := pairsOf(r.paths, func(p Path) bool { return slices.Contains(p.Cables, cable) })
 	if len(crossing) > 0 {
 		checked, err := r.l.OnPlannedPath(ctx, restoreLimit, crossing...)

@@ -134,20 +134,29 @@ func (t *truth) state(want mesh.State, i int) mesh.State {
 // portTable is the table for packets that come back over the k-th port.
 func portTable(k int) mesh.Table { return mesh.Table(mesh.RulePriorityFirst + k + 1) }
 
-// path returns the nodes that packets from a to b should pass, both included; nil where
-// no way leads.
-func (t *truth) path(a, b int) []int {
-	way := []int{a}
+// way follows the compiled tables from a to b and returns the nodes passed, both
+// included, and the links between them; nil where no way leads.
+func (t *truth) way(a, b int) (nodes, links []int) {
+	nodes = []int{a}
 	for at := a; at != b; {
 		e := t.tables.At(at, b)
-		if e.Primary < 0 || len(way) > t.graph.Nodes {
-			return nil
+		if e.Primary < 0 || len(nodes) > t.graph.Nodes {
+			return nil, nil
 		}
 		l := t.graph.Links[e.Primary]
 		at = l.A + l.B - at
-		way = append(way, at)
+		nodes, links = append(nodes, at), append(links, e.Primary)
 	}
-	return way
+	return nodes, links
+}
+
+// cables returns the names of the cables on the way from a to b, nil where none leads.
+func (t *truth) cables(a, b int) (names []string) {
+	_, links := t.way(a, b)
+	for _, l := range links {
+		names = append(names, t.w.plan.Cables[t.cable[l]].Name)
+	}
+	return names
 }
 
 func (w *world) verify(ctx context.Context) (Verdict, error) {
@@ -219,7 +228,7 @@ func (t *truth) walkAll(v *Verdict) map[Pair]int {
 		if p.Hops() == 0 {
 			continue
 		}
-		want := t.path(index[p.From], index[p.To])
+		want, _ := t.way(index[p.From], index[p.To])
 		if want == nil {
 			v.Separated++
 			continue
@@ -315,4 +324,34 @@ func (w *world) reachAll(ctx context.Context, v *Verdict, limits map[Pair]int) e
 		}
 	}
 	return nil
+}
+
+const opWays = "ways"
+
+// Ways returns the way of every pair as it should be for the cables that carry frames
+// just now; pairs that have none are left out.
+func (l *Lab) Ways(ctx context.Context) ([]Path, error) {
+	var all []Path
+	err := l.call(ctx, opWays, nil, &all)
+	return all, err
+}
+
+func (w *world) ways() []Path {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := w.truth()
+	index := map[string]int{}
+	for i, n := range w.nodes {
+		index[n.Name] = i
+	}
+	all := []Path{}
+	for _, p := range w.paths {
+		if p.Hops() == 0 {
+			continue
+		}
+		if p.Cables = t.cables(index[p.From], index[p.To]); p.Cables != nil {
+			all = append(all, p)
+		}
+	}
+	return all
 }
