@@ -40,6 +40,13 @@ func (a *air) set(way func(from, to netip.Addr) bool) {
 	a.way = way
 }
 
+// sentBy returns how many bytes of datagrams a node has sent.
+func (a *air) sentBy(from netip.Addr) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sent[from]
+}
+
 func (a *air) open(from, to netip.Addr) bool { return a.way == nil || a.way(from, to) }
 
 type datagram struct {

@@ -82,6 +82,7 @@ func open(c Config, f fabric) (*Gossip, error) {
 		_ = g.transport.Shutdown()
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
+	g.transport.serve()
 	g.wg.Go(g.flood.run)
 	g.wg.Go(g.seek)
 	return g, nil
@@ -283,7 +284,11 @@ func (g *Gossip) node(name string) *memberlist.Node {
 // consider takes in what one node says, from whoever it came. Streams answer with
 // their own state, so stale words in them need no other answer.
 func (g *Gossip) consider(a *advert, stream bool) {
-	switch g.store.take(a) {
+	v, twin := g.store.take(a)
+	if twin {
+		g.strangers.report(Duplicate, a.Origin, netip.Addr{}, "another machine announces as this node")
+	}
+	switch v {
 	case fresh:
 		for _, l := range a.Links {
 			if !g.store.speaksFor(a.Origin, l.Cable) {
@@ -304,12 +309,9 @@ func (g *Gossip) consider(a *advert, stream bool) {
 			g.correct(a.Origin)
 		}
 	case outbid:
-		g.log.Info("gossip: words of this node's former life are replaced", "seq", a.Seq)
+		g.log.Debug("gossip: words of another life of this node are replaced", "seq", a.Seq)
 		g.flood.own()
 		g.wake()
-	case doubled:
-		g.strangers.report(Duplicate, a.Origin, netip.Addr{}, "another machine announces as this node")
-		g.flood.own()
 	case refused:
 		g.strangers.report(UnknownName, a.Origin, netip.Addr{}, "it announces links, and is not in this node's plan")
 	}

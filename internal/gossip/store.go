@@ -50,8 +50,8 @@ const (
 	old     verdict = iota // known already
 	stale                  // older than what is known: the sender should hear of that
 	fresh                  // stored
-	outbid                 // our own of a former life: we have a new one now
-	doubled                // our own, again and again: another machine is this node
+	outbid                 // our own of another life: we have a new one now
+	doubled                // the same again and again: another machine is this node; no new one, since there was one just now
 	refused                // of no node in the plan
 )
 
@@ -67,12 +67,13 @@ func newStore(c *Config, instance uint64) *store {
 }
 
 // take considers an advert that came from the network. It keeps a, which the
-// caller must not change any more.
-func (s *store) take(a *advert) verdict {
+// caller must not change any more. twin reports that another machine announces
+// as this node.
+func (s *store) take(a *advert) (v verdict, twin bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.members[a.Origin] {
-		return refused
+		return refused, false
 	}
 	if a.Origin == s.self {
 		return s.takeOwn(a)
@@ -80,33 +81,30 @@ func (s *store) take(a *advert) verdict {
 	switch have := s.adverts[a.Origin]; {
 	case have == nil, a.newer(have):
 		s.put(a)
-		return fresh
+		return fresh, false
 	case have.newer(a):
-		return stale
+		return stale, false
 	}
-	return old
+	return old, false
 }
 
 // takeOwn considers words of this node's that it did not say, or said long ago.
-func (s *store) takeOwn(a *advert) verdict {
+func (s *store) takeOwn(a *advert) (v verdict, twin bool) {
 	if a.Instance == s.instance {
-		return old
+		return old, false
 	}
 	s.heard = max(s.heard, a.Seq)
 	mine := s.adverts[s.self]
 	if !s.started || mine != nil && mine.newer(a) {
-		return old
+		return old, false
 	}
 	now := time.Now()
-	if s.rival(a.Instance, now) {
-		if now.Sub(s.answered) >= rivalPause {
-			s.answered = now
-			s.renew()
-		}
-		return doubled
+	if twin = s.rival(a.Instance, now); twin && now.Sub(s.answered) < rivalPause {
+		return doubled, true
 	}
+	s.answered = now
 	s.renew()
-	return outbid
+	return outbid, twin
 }
 
 // rival counts and reports whether instance has gone above us too often.

@@ -121,13 +121,17 @@ func newTransport(c *Config, f fabric, g *gate, log *slog.Logger) (*transport, e
 		}
 		t.peers[name] = p
 	}
+	return t, nil
+}
+
+// serve begins to receive, once there is somebody to receive for.
+func (t *transport) serve() {
 	for _, p := range t.packet {
 		t.wg.Go(func() { t.receive(p) })
 	}
 	for _, l := range t.listen {
 		t.wg.Go(func() { t.accept(l) })
 	}
-	return t, nil
 }
 
 // receive reads datagrams. Refused ones cost a microsecond each and leave nothing
