@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"github.com/usb4mesh/usb4mesh/internal/forwarding"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
 )
@@ -9,24 +11,21 @@ import (
 // out: tables that survive one more cut where the rest of the cabling allows it.
 type Left struct {
 	plan   *mesh.Plan
-	whole  forwarding.Graph // all cables of the plan
-	graph  forwarding.Graph // those that are left
-	cables []int            // link of graph to cable of the plan
+	graph  forwarding.Graph // of the whole plan
+	out    []int            // links of it
 	tables *forwarding.Tables
 }
 
 // Without compiles a plan's forwarding without the cables of the given names.
 // With none it is what Make has put into the plan.
 func Without(p *mesh.Plan, out map[string]bool) *Left {
-	l := &Left{plan: p, whole: Graph(p)}
-	l.graph.Nodes = l.whole.Nodes
-	for i, link := range l.whole.Links {
-		if !out[p.Cables[i].Name] {
-			l.graph.Links = append(l.graph.Links, link)
-			l.cables = append(l.cables, i)
+	l := &Left{plan: p, graph: Graph(p)}
+	for i, c := range p.Cables {
+		if out[c.Name] {
+			l.out = append(l.out, i)
 		}
 	}
-	l.tables = forwarding.Compile(l.graph)
+	l.tables = forwarding.Without(l.graph, l.out)
 	return l
 }
 
@@ -36,40 +35,55 @@ func (l *Left) Rows(node string) ([]mesh.Route, []mesh.Rule) {
 	if i < 0 {
 		return nil, nil
 	}
-	linkOf := map[int]int{}
-	for c := range l.plan.Cables {
-		for k, own := range l.plan.Nodes[i].Links {
-			if own.Cable == l.plan.Cables[c].Name {
-				linkOf[c] = k
-			}
-		}
-	}
-	return rows(l.plan, i, linkOf, func(d int) forwarding.Entry {
-		e := l.tables.At(i, d)
-		for _, f := range []*int{&e.Primary, &e.Detour, &e.Return} {
-			if *f >= 0 {
-				*f = l.cables[*f]
-			}
-		}
-		return e
-	})
+	return rows(l.plan, i, l.links(i), func(d int) forwarding.Entry { return l.tables.At(i, d) })
 }
 
-// Tables returns the compiled tables, and the graph that they are for: its nodes
-// are those of the plan, its links the cables that Cable names.
-func (l *Left) Tables() (*forwarding.Tables, forwarding.Graph) { return l.tables, l.graph }
-
-// Cable returns the index in the plan of a link of the graph.
-func (l *Left) Cable(link int) int { return l.cables[link] }
-
-// Link returns the link of the graph that is the named cable, -1 if it is out.
-func (l *Left) Link(cable string) int {
-	for link, c := range l.cables {
-		if l.plan.Cables[c].Name == cable {
-			return link
+// links leads from the cables at a node to its links.
+func (l *Left) links(node int) map[int]int {
+	links := map[int]int{}
+	for k, own := range l.plan.Nodes[node].Links {
+		for c := range l.plan.Cables {
+			if own.Cable == l.plan.Cables[c].Name {
+				links[c] = k
+			}
 		}
 	}
-	return -1
+	return links
+}
+
+// Around returns how a node's packets are steered while some of its own cables
+// carry nothing although the kernel takes them to be up and its tables still lead
+// over them.
+func (l *Left) Around(node string, dead map[string]bool) []mesh.Steer {
+	i := l.index(node)
+	if i < 0 {
+		return nil
+	}
+	n := &l.plan.Nodes[i]
+	links := l.links(i)
+	var down []int
+	for c := range links {
+		if dead[l.plan.Cables[c].Name] {
+			down = append(down, c)
+		}
+	}
+	slices.Sort(down)
+	var steers []mesh.Steer
+	for _, hop := range forwarding.Around(l.graph, l.tables, i, down) {
+		k := links[hop.Out]
+		if k >= mesh.MaxSteered {
+			continue
+		}
+		s := mesh.Steer{Port: n.Links[k].Interface, Mark: mesh.SteerMark(k)}
+		if hop.Incoming >= 0 {
+			s.Incoming = n.Links[links[hop.Incoming]].Interface
+		}
+		for _, a := range l.plan.Nodes[hop.Dest].Identity {
+			s.Destination = a
+			steers = append(steers, s)
+		}
+	}
+	return steers
 }
 
 // Path returns the cables between two nodes, by name and in order; nil if no way
@@ -85,7 +99,7 @@ func (l *Left) Path(from, to string) []string {
 	}
 	var path []string
 	for _, link := range links {
-		path = append(path, l.plan.Cables[l.cables[link]].Name)
+		path = append(path, l.plan.Cables[link].Name)
 	}
 	return path
 }
@@ -108,8 +122,8 @@ func (l *Left) Parts(without ...string) [][]string {
 		}
 		return part[i]
 	}
-	for _, link := range l.graph.Links {
-		if !gone[link.A] && !gone[link.B] {
+	for k, link := range l.graph.Links {
+		if !slices.Contains(l.out, k) && !gone[link.A] && !gone[link.B] {
 			a, b := find(link.A), find(link.B)
 			part[max(a, b)] = min(a, b)
 		}

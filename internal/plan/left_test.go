@@ -89,10 +89,26 @@ func TestPartsWithoutNodes(t *testing.T) {
 	if diff := cmp.Diff([][]string{{"n1", "n2"}, {"n4", "n5"}}, l.Parts("n3")); diff != "" {
 		t.Error(diff)
 	}
-	if got := l.Link("5"); got != -1 {
-		t.Errorf("a cable that is out is link %d", got)
+}
+
+// What is steered while a cable is dead is what the tables would do without it.
+func TestLeftAround(t *testing.T) {
+	p, _ := Make(cluster(5, 2, "ring")) // cable 1 joins n1 and n2
+	steers := Without(&p, nil).Around("n1", map[string]bool{"1": true})
+	own := map[string]string{}
+	for _, s := range steers {
+		if s.Port != "tbt-n5" || s.Mark != mesh.SteerMark(0) && s.Mark != mesh.SteerMark(1) {
+			t.Errorf("%v, mark %#x", s, s.Mark)
+		}
+		if s.Incoming == "" {
+			own[s.Destination.String()] = s.Port
+		}
 	}
-	if c := l.Cable(l.Link("4")); p.Cables[c].Name != "4" {
-		t.Errorf("cable 4 leads to %s", p.Cables[c].Name)
+	want := map[string]string{"10.7.0.2": "tbt-n5", "10.7.0.3": "tbt-n5", "fd75::2": "tbt-n5", "fd75::3": "tbt-n5"}
+	if diff := cmp.Diff(want, own); diff != "" {
+		t.Errorf("own packets (-want +got):\n%s", diff)
+	}
+	if steers := Without(&p, map[string]bool{"5": true}).Around("n1", map[string]bool{"1": true}); len(steers) > 0 {
+		t.Errorf("nothing else is left, and still %v", steers)
 	}
 }
