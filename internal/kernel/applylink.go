@@ -17,6 +17,8 @@ func (k *Kernel) applyLink(op mesh.Op, l mesh.Link) error {
 		return k.addLink(l)
 	case mesh.Remove:
 		return k.removeLink(l)
+	case mesh.Rename:
+		return k.renameLink(l.Index, l.Name)
 	}
 	have, err := k.link(l.Name)
 	if err != nil {

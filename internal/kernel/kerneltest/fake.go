@@ -219,6 +219,9 @@ func (f *Fake) local(r mesh.Route) bool {
 }
 
 func (f *Fake) applyLink(op mesh.Op, w mesh.Link) error {
+	if op == mesh.Rename {
+		return f.rename(w.Index, w.Name)
+	}
 	l := f.link(w.Name)
 	switch {
 	case op == mesh.Remove && l == nil:
@@ -249,6 +252,42 @@ func (f *Fake) applyLink(op mesh.Op, w mesh.Link) error {
 		f.addrs = slices.DeleteFunc(f.addrs, func(a mesh.Address) bool {
 			return a.Interface == w.Name && a.Local.Addr().Is6()
 		})
+	}
+	return nil
+}
+
+// rename gives an interface another name. Rules keep theirs; all else belongs to
+// the interface, not to its name.
+func (f *Fake) rename(index int, name string) error {
+	i := slices.IndexFunc(f.links, func(l mesh.Link) bool { return l.Index == index })
+	if i < 0 {
+		return kernel.ErrAbsent
+	}
+	old := f.links[i].Name
+	switch {
+	case old == name:
+		return nil
+	case f.link(name) != nil:
+		return fmt.Errorf("%w (%w)", kernel.ErrForeign, unix.EEXIST)
+	}
+	f.links[i].Name = name
+	for i := range f.addrs {
+		if f.addrs[i].Interface == old {
+			f.addrs[i].Interface = name
+		}
+	}
+	for i := range f.routes {
+		if f.routes[i].Interface == old {
+			f.routes[i].Interface = name
+		}
+	}
+	f.cables[name] = f.cables[old]
+	delete(f.cables, old)
+	for path, value := range f.sysctls {
+		if (mesh.Sysctl{Path: path}).Interface() == old {
+			delete(f.sysctls, path)
+			f.sysctls[strings.Replace(path, "/"+old+"/", "/"+name+"/", 1)] = value
+		}
 	}
 	return nil
 }
