@@ -29,6 +29,7 @@ playing with it: lab status, lab exec, lab unplug, lab plug, and lab down to end
 	cmd.AddCommand(
 		newLabRunCommand(),
 		newLabCompareCommand(),
+		newLabChaosCommand(),
 		newLabUpCommand(),
 		newLabStatusCommand(),
 		newLabExecCommand(),

@@ -63,11 +63,20 @@ const (
 type agentArgs struct {
 	Node   string
 	Action AgentAction
+	Clocks time.Duration // AgentStart: what its clocks are ahead
 }
 
 // Agent does something to the agent of a node.
 func (l *Lab) Agent(ctx context.Context, node string, do AgentAction) error {
-	return l.call(ctx, opAgent, agentArgs{node, do}, nil)
+	return l.call(ctx, opAgent, agentArgs{Node: node, Action: do}, nil)
+}
+
+// StartAgentAt starts the agent of a node in a time namespace of its own, in which the
+// monotonic clock and the one since boot are ahead of the machine's
+// (time_namespaces(7); CLOCK_REALTIME has no namespace). Where the kernel has none, the
+// clocks are the machine's, and Setup.StandIns says so.
+func (l *Lab) StartAgentAt(ctx context.Context, node string, ahead time.Duration) error {
+	return l.call(ctx, opAgent, agentArgs{Node: node, Action: AgentStart, Clocks: ahead}, nil)
 }
 
 // AgentInfo is what the agent of a node uses and says. All but Node and Running are
@@ -116,7 +125,7 @@ func (w *world) agent(a agentArgs) error {
 	case AgentStop:
 		return e.stop(n)
 	case AgentStart:
-		return e.start(n)
+		return e.start(n, a.Clocks)
 	}
 	return fmt.Errorf("nothing is called %q that could be done to an agent", a.Action)
 }
@@ -133,8 +142,8 @@ func (w *world) agentInfos(ctx context.Context) ([]AgentInfo, error) {
 	return all, nil
 }
 
-// start starts a node's agent.
-func (e *agentEngine) start(n *Node) error {
+// start starts a node's agent, with clocks that are ahead.
+func (e *agentEngine) start(n *Node, ahead time.Duration) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	a := e.agents[n]
@@ -156,6 +165,11 @@ func (e *agentEngine) start(n *Node) error {
 		}
 		defer log.Close() // the agent has its own
 		cmd.Stdout, cmd.Stderr = log, log
+		if ahead > 0 && e.clocks {
+			if err := shiftClocks(ahead); err != nil {
+				return err
+			}
+		}
 		a.proc, err = n.procs.start(cmd)
 		return err
 	})
@@ -164,6 +178,22 @@ func (e *agentEngine) start(n *Node) error {
 	}
 	a.starts++
 	return nil
+}
+
+// shiftClocks puts what this thread starts from now on into a new time namespace.
+func shiftClocks(ahead time.Duration) error {
+	if err := unix.Unshare(unix.CLONE_NEWTIME); err != nil {
+		return fmt.Errorf("time namespace: %w", err)
+	}
+	// /proc/self is the process, but namespaces belong to threads.
+	name := fmt.Sprintf("/proc/%d/timens_offsets", unix.Gettid())
+	seconds := int64(ahead / time.Second)
+	return os.WriteFile(name, fmt.Appendf(nil, "monotonic %d 0\nboottime %d 0\n", seconds, seconds), 0)
+}
+
+// canShiftClocks tries whether the kernel has time namespaces.
+func canShiftClocks() bool {
+	return onThread(func() error { return shiftClocks(time.Second) }) == nil
 }
 
 // take notes that the agent is not to run any more, and returns its process.

@@ -28,6 +28,7 @@ type agentEngine struct {
 	args     buildArgs
 	machines *machines
 	before   map[*Node]footprint // what the kernels held before the first start
+	clocks   bool                // the kernel has time namespaces
 
 	mu     sync.Mutex
 	agents map[*Node]*agentProcess
@@ -70,6 +71,7 @@ func (e *agentEngine) Start(ctx context.Context, nodes []*Node) (err error) {
 	if e.doors, err = openDoors(nodes); err != nil {
 		return err
 	}
+	e.clocks = canShiftClocks()
 	key := make([]byte, 32)
 	if _, err := rand.Read(key); err != nil {
 		return err
@@ -85,7 +87,7 @@ func (e *agentEngine) Start(ctx context.Context, nodes []*Node) (err error) {
 		e.agents[n] = &agentProcess{node: n}
 	}
 	for _, n := range nodes {
-		if err := e.start(n); err != nil {
+		if err := e.start(n, 0); err != nil {
 			return err
 		}
 	}
@@ -201,6 +203,9 @@ func (e *agentEngine) Stop() error {
 func (e *agentEngine) StandIns() []string {
 	s := []string{
 		"model machines (below --root) stand for /sys of the driver, and veth pairs with the driver's names and MAC addresses for its interfaces; they follow a rename a moment late",
+	}
+	if !e.clocks {
+		s = append(s, "clocks do not jump: this kernel has no time namespaces")
 	}
 	return append(s, e.standIns()...)
 }

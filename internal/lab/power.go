@@ -95,7 +95,7 @@ func (w *world) powerOn(ctx context.Context, e *agentEngine, n *Node) error {
 		return err
 	}
 	// The agent starts first, as at boot: links come when the hosts have met.
-	if err := e.start(n); err != nil {
+	if err := e.start(n, 0); err != nil {
 		return err
 	}
 	for _, c := range plugged {

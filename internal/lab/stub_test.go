@@ -72,6 +72,9 @@ func (s *stub) prepare(file string) (err error) {
 	c, _ := config.Parse(file, src)
 	s.plan, _ = plan.Make(c)
 	s.status = mesh.Status{Node: s.name, State: mesh.StateStarting}
+	for _, cable := range s.plan.Cables {
+		s.status.Cables = append(s.status.Cables, mesh.CableStatus{Cable: cable.Name, Usable: true})
+	}
 	s.kernel, err = kernel.Open()
 	return err
 }

@@ -44,8 +44,9 @@ func (v *Verdict) wrong(format string, args ...any) {
 // Verify compares the mesh as it is with what it should be for the cables that carry
 // frames both ways just now: the kernels' addresses, routes, rules and settings; the way
 // of each pair, followed through the routing tables of the kernels, which must be the
-// expected one and pass no node twice; and a packet of each pair whose hop limit is just
-// enough for that way. Nodes that no cable reaches are left alone.
+// expected one and pass no node twice; a packet of each pair whose hop limit is just
+// enough for that way; and what agents say of cables. Nodes that no cable reaches are
+// left alone.
 func (l *Lab) Verify(ctx context.Context) (Verdict, error) {
 	var v Verdict
 	err := l.call(ctx, opVerify, nil, &v)
@@ -183,7 +184,50 @@ func (w *world) verify(ctx context.Context) (Verdict, error) {
 	if len(v.Wrong) == 0 {
 		err = w.reachAll(ctx, &v, limits)
 	}
+	if e, ok := w.engine.(*agentEngine); ok && err == nil && len(v.Wrong) == 0 {
+		t.compareWords(ctx, &v, e)
+	}
 	return v, err
+}
+
+// compareWords notes where an agent says something else of a cable than what is so. Of
+// cables in parts of the mesh that no cable leads to it may believe anything.
+func (t *truth) compareWords(ctx context.Context, v *Verdict, e *agentEngine) {
+	connects := t.parts()
+	for i, n := range t.w.nodes {
+		if t.isolated(i) || !e.runs(n) {
+			continue
+		}
+		s, err := n.agentStatus(ctx)
+		if err != nil {
+			v.wrong("node %s: %v", n.Name, err)
+			continue
+		}
+		says := map[string]mesh.CableStatus{}
+		for _, c := range s.Cables {
+			says[c.Cable] = c
+		}
+		for _, c := range t.w.cables {
+			heard := connects(n.Name, c.nodes[0].Name) || connects(n.Name, c.nodes[1].Name)
+			if word, ok := says[c.plan.Name]; heard && (!ok || word.Usable != c.usable()) {
+				v.wrong("node %s: its agent says of cable %s usable %t %q, and it is %t", n.Name, c.plan.Name, word.Usable, word.Why, c.usable())
+			}
+		}
+		if s.State == mesh.StateFailed || s.State == mesh.StateStarting {
+			v.wrong("node %s: its agent is %s: %s", n.Name, s.State, s.Why)
+		}
+	}
+}
+
+// parts reports which nodes the usable cables connect.
+func (t *truth) parts() func(a, b string) bool {
+	var out []string
+	for _, c := range t.w.cables {
+		if !c.usable() {
+			out = append(out, c.plan.Name)
+		}
+	}
+	return connected(t.w.plan, out...)
 }
 
 // openedDoors returns the doors of the engine.
