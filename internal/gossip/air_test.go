@@ -252,6 +252,9 @@ func (w *world) kill(node string) {
 }
 
 func (w *world) close() {
+	if len(w.nodes) == 0 {
+		return
+	}
 	for _, g := range w.nodes {
 		_ = g.Close()
 	}

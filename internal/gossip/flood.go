@@ -2,8 +2,11 @@ package gossip
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/hashicorp/memberlist"
 )
 
 // flood spreads adverts. memberlist's own broadcasts wait for the next tick of
@@ -12,7 +15,8 @@ import (
 // to say sends it to every node of the plan at once, and again a few times, as
 // the first packets may run into the very fault that they tell of. Whoever hears
 // something new passes it on to a few others: that reaches nodes whom the origin
-// can't reach yet. What is lost all the same is found by comparing digests with
+// can't reach yet. Every second round takes the other address family, should one
+// fail. What is lost all the same is found by comparing digests with
 // every probe (delegate.go). Nothing ticks while nothing is said.
 type flood struct {
 	g    *Gossip
@@ -129,7 +133,7 @@ func (f *flood) round(now time.Time) time.Duration {
 	f.mu.Unlock()
 	for _, j := range jobs {
 		for _, to := range f.targets(j.origin, j.own) {
-			f.send(to, j.msg)
+			f.send(to, j.msg, j.wave.round%2 == 1)
 		}
 	}
 	if next.IsZero() {
@@ -158,8 +162,13 @@ func (f *flood) targets(origin string, own bool) []string {
 	return names
 }
 
-// send sends one datagram. Where there is no way there is nothing to say: the
-// node is told again when there is one.
-func (f *flood) send(to string, msg []byte) {
-	_ = f.g.list.SendBestEffort(f.g.node(to), msg)
+// send sends one datagram to a node, if it is asked for and there is one to its
+// other address. Where there is no way there is nothing to say: the node is told
+// again when there is one.
+func (f *flood) send(to string, msg []byte, other bool) {
+	a := memberlist.Address{Name: to, Addr: f.g.address(to)}
+	if addrs := f.g.transport.peers[to].choose(); other && len(addrs) > 1 {
+		a = memberlist.Address{Addr: netip.AddrPortFrom(addrs[1], uint16(f.g.config.Port)).String()}
+	}
+	_ = f.g.list.SendToAddress(a, msg)
 }

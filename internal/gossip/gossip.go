@@ -98,8 +98,16 @@ func (c *Config) complete() error {
 	if len(own) == 0 {
 		return fmt.Errorf("gossip: node %q has no identity in the plan; add `identity:` to the cluster file", c.Node)
 	}
+	if c.Port < 1 || c.Port > 65535 {
+		return fmt.Errorf("gossip: port %d is none", c.Port)
+	}
 	if c.Bind == nil {
 		c.Bind = own
+	}
+	for node, addrs := range c.Members {
+		if len(addrs) == 0 {
+			return fmt.Errorf("gossip: node %q has no identity in the plan; add `identity:` to the cluster file", node)
+		}
 	}
 	for _, a := range c.Bind {
 		if !slices.Contains(own, a) {
@@ -276,9 +284,9 @@ func (g *Gossip) heals(node, cable string) Heal {
 	return HealNone
 }
 
-// node is what memberlist wants to know of a receiver.
-func (g *Gossip) node(name string) *memberlist.Node {
-	return &memberlist.Node{Name: name, Addr: g.config.Members[name][0].AsSlice(), Port: uint16(g.config.Port)}
+// address is what memberlist calls the address of a node.
+func (g *Gossip) address(node string) string {
+	return netip.AddrPortFrom(g.config.Members[node][0], uint16(g.config.Port)).String()
 }
 
 // consider takes in what one node says, from whoever it came. Streams answer with
@@ -329,7 +337,7 @@ func (g *Gossip) correct(origin string) {
 	}
 	g.mu.Unlock()
 	if a := g.store.get(origin); a != nil && !soon {
-		g.flood.send(origin, a.encode())
+		g.flood.send(origin, a.encode(), false)
 	}
 }
 

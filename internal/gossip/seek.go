@@ -2,7 +2,6 @@ package gossip
 
 import (
 	"math/rand/v2"
-	"net/netip"
 	"time"
 )
 
@@ -84,8 +83,7 @@ func (g *Gossip) join(name string) {
 	}
 	g.joining[name]++
 	g.wg.Go(func() {
-		at := netip.AddrPortFrom(g.config.Members[name][0], uint16(g.config.Port))
-		_, err := g.list.Join([]string{name + "/" + at.String()})
+		_, err := g.list.Join([]string{name + "/" + g.address(name)})
 		g.log.Debug("gossip: exchange", "node", name, "error", err)
 		g.mu.Lock()
 		g.joining[name]--

@@ -49,7 +49,7 @@ type peer struct {
 
 	mu    sync.Mutex
 	at    int // index of the address in use
-	heard time.Time
+	heard []time.Time
 }
 
 // counters are the fields of Stats.
@@ -74,7 +74,7 @@ func (c *counters) snapshot() Stats {
 }
 
 const (
-	silence    = 2 * time.Second // after which the peer's other address is tried
+	silence    = 2 * time.Second // of the address in use, after which one that is heard takes its place
 	maxStreams = 4               // at once from one address; a member opens one or two
 	patient    = 3 * time.Second // until a stream has said who it is
 
@@ -119,6 +119,7 @@ func newTransport(c *Config, f fabric, g *gate, log *slog.Logger) (*transport, e
 				p.addrs = append(p.addrs, a)
 			}
 		}
+		p.heard = make([]time.Time, len(p.addrs))
 		t.peers[name] = p
 	}
 	return t, nil
@@ -179,27 +180,37 @@ func (t *transport) rest(d time.Duration) {
 	}
 }
 
-// hear notes that the peer has been heard at one of its addresses: the one to
-// use, if the other has been silent.
+// hear notes that the peer has been heard at one of its addresses. It is the one
+// to use, if the other has been silent.
 func (p *peer) hear(at netip.Addr, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now.Sub(p.heard) > silence {
-		if i := slices.Index(p.addrs, at); i >= 0 {
-			p.at = i
-		}
+	i := slices.Index(p.addrs, at)
+	if i < 0 {
+		return
 	}
-	p.heard = now
+	if now.Sub(p.heard[p.at]) > silence {
+		p.at = i
+	}
+	p.heard[i] = now
 }
 
-// choose returns the peer's addresses in the order in which to try them. One
-// that has been silent is tried at its addresses in turn.
-func (p *peer) choose(now time.Time) []netip.Addr {
+// use makes an address the one to use, as a stream to it could be opened and to
+// others not. A probe of memberlist's that gets no answer tries a stream, so a
+// family that fails without a word is noticed.
+func (p *peer) use(at netip.Addr, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.addrs) > 1 && now.Sub(p.heard) > silence {
-		p.at = (p.at + 1) % len(p.addrs)
+	if i := slices.Index(p.addrs, at); i >= 0 && i != p.at {
+		p.at = i
+		p.heard[i] = now
 	}
+}
+
+// choose returns the peer's addresses, the one to use first.
+func (p *peer) choose() []netip.Addr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return append(slices.Clone(p.addrs[p.at:]), p.addrs[:p.at]...)
 }
 
@@ -207,28 +218,29 @@ func (p *peer) choose(now time.Time) []netip.Addr {
 func (p *peer) current() netip.Addr {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.heard.IsZero() || len(p.addrs) == 0 {
+	if len(p.addrs) == 0 || p.heard[p.at].IsZero() {
 		return netip.Addr{}
 	}
 	return p.addrs[p.at]
 }
 
-// peer finds who is meant: by name, or by address where memberlist has no name.
-func (t *transport) peer(a memberlist.Address) (*peer, error) {
-	name := a.Name
-	if name == "" {
-		if at, err := netip.ParseAddrPort(a.Addr); err == nil {
-			name = t.gate.owners[at.Addr().Unmap()]
+// reach returns the addresses to try one after the other: those of a node where
+// there is a name, else the one that is given.
+func (t *transport) reach(to memberlist.Address) (*peer, []netip.Addr, error) {
+	if p := t.peers[to.Name]; p != nil {
+		if len(p.addrs) == 0 {
+			return nil, nil, fmt.Errorf("gossip: node %s has no identity of a family that this node uses", to.Name)
+		}
+		return p, p.choose(), nil
+	}
+	at, err := netip.ParseAddrPort(to.Addr)
+	if err == nil && to.Name == "" {
+		a := at.Addr().Unmap()
+		if p := t.peers[t.gate.owners[a]]; p != nil && slices.Contains(p.addrs, a) {
+			return p, []netip.Addr{a}, nil
 		}
 	}
-	p := t.peers[name]
-	switch {
-	case p == nil:
-		return nil, fmt.Errorf("gossip: %s is not in the plan", a.String())
-	case len(p.addrs) == 0:
-		return nil, fmt.Errorf("gossip: node %s has no identity of a family that this node uses", name)
-	}
-	return p, nil
+	return nil, nil, fmt.Errorf("gossip: %s is not in the plan", to.String())
 }
 
 // FinalAdvertiseAddr is the first identity in the plan, which every node knows.
@@ -243,11 +255,11 @@ func (t *transport) WriteTo(b []byte, addr string) (time.Time, error) {
 
 // WriteToAddress sends a datagram to the address of a node that works.
 func (t *transport) WriteToAddress(b []byte, to memberlist.Address) (time.Time, error) {
-	p, err := t.peer(to)
+	_, addrs, err := t.reach(to)
 	if err != nil {
 		return time.Time{}, err
 	}
-	for _, a := range p.choose(time.Now()) {
+	for _, a := range addrs {
 		if _, err = t.packet[a.Is4()].WriteToUDPAddrPort(b, netip.AddrPortFrom(a, uint16(t.config.Port))); err == nil {
 			t.stats.sent.Add(1)
 			t.stats.sentBytes.Add(uint64(len(b)))
@@ -270,11 +282,10 @@ func (t *transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, e
 
 // DialAddressTimeout opens a stream to one address of a node after the other.
 func (t *transport) DialAddressTimeout(to memberlist.Address, timeout time.Duration) (net.Conn, error) {
-	p, err := t.peer(to)
+	p, addrs, err := t.reach(to)
 	if err != nil {
 		return nil, err
 	}
-	addrs := p.choose(time.Now())
 	for _, a := range addrs {
 		ctx, cancel := context.WithTimeout(t.ctx, timeout/time.Duration(len(addrs)))
 		var conn net.Conn
@@ -282,6 +293,7 @@ func (t *transport) DialAddressTimeout(to memberlist.Address, timeout time.Durat
 		cancel()
 		if err == nil {
 			t.stats.streams.Add(1)
+			p.use(a, time.Now())
 			return t.track(&stream{Conn: conn, gate: t.gate, node: p.name, from: a, answer: true}, nil)
 		}
 	}
