@@ -5,12 +5,13 @@ BIN     := bin/usb4mesh
 EXAMPLE := examples/seed-identity/mesh.yaml
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-# Time for each fuzz target, and packages that `make fuzz` and `make bench` visit.
+# Time for each fuzz target, steps of make chaos, and packages that `make fuzz` and `make bench` visit.
 FUZZTIME ?= 30s
+STEPS    ?= 500
 PKG      ?= ./...
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test bench lint fuzz generate clean FORCE
+.PHONY: help build demo test chaos bench lint fuzz generate clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +27,9 @@ demo: build ## run the three-node example on this machine: plan, apply, measure,
 
 test: ## install what is missing (as root), lint, vet, run all tests, count them
 	@scripts/test
+
+chaos: build ## throw 500 random faults at eight agents on this machine (SEED replays; 20 minutes)
+	$(BIN) lab chaos internal/lab/chaos/testdata/cube.yaml --steps $(STEPS) $(if $(SEED),--seed $(SEED)) --logs bin/chaos
 
 bench: build ## benchmarks of the code, and of the network in the lab
 	@scripts/bench

@@ -31,21 +31,33 @@ func table(in io.Reader, out io.Writer) error {
 		} else if err != nil {
 			return err
 		}
-		for _, how := range lab.Kinds() {
-			if row := line(&r, how); row != "" {
-				fmt.Fprintln(out, row)
+		var kinds []string
+		for _, c := range r.Cuts {
+			if k := kind(c); !slices.Contains(kinds, k) {
+				kinds = append(kinds, k)
 			}
+		}
+		for _, k := range kinds {
+			fmt.Fprintln(out, line(&r, k))
 		}
 	}
 }
 
-// line returns the row of one kind of cut, "" if there was none.
+// kind says how a cut is called in the table.
+func kind(c lab.CutResult) string {
+	if c.After != "" {
+		return c.How + ", 2 s after another"
+	}
+	return c.How
+}
+
+// line returns the row of one kind of cut.
 func line(r *lab.Report, how string) string {
 	var n, probes, atPlug, restored int
 	var worst float64
 	var medians []int
 	for _, c := range r.Cuts {
-		if c.How != how {
+		if kind(c) != how {
 			continue
 		}
 		n++
@@ -57,13 +69,10 @@ func line(r *lab.Report, how string) string {
 			restored++
 		}
 	}
-	if n == 0 {
-		return ""
-	}
 	slices.Sort(medians)
 	late, lateWorst := 0, 0.0
 	for _, c := range r.HeldBack {
-		if c.How == how {
+		if kind(c) == how {
 			late++
 			lateWorst = max(lateWorst, c.LongestGap)
 		}

@@ -1,4 +1,4 @@
-// Package hwtest makes fake /sys and /proc trees for tests: by verbs, as one plugs
+// Package hwtest makes fake /sys and /proc trees for tests and for the lab: by verbs, as one plugs
 // real cables, or from txtar archives.
 //
 // The trees are models in the forms of drivers/thunderbolt of kernel 6.12; they
