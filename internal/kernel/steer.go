@@ -20,6 +20,16 @@ import (
 // this process may not use them. Routes do the same, later.
 var ErrNoSteering = errors.New("the kernel can't steer packets (nf_tables)")
 
+// Steerer takes packets off a link at once: the real kernel or a fake.
+type Steerer interface {
+	// Steer makes the entries, and nothing else, go out of the ports they name.
+	Steer(ctx context.Context, entries []mesh.Steer) error
+	// Unsteer takes back all that Steer has made.
+	Unsteer(ctx context.Context) error
+}
+
+var _ Steerer = (*Kernel)(nil)
+
 // steerPatience bounds how long the kernel may take to answer a transaction. It
 // answers within the system call that sends it, so this only guards against a
 // reply that never was.

@@ -1,40 +1,21 @@
 package kernel_test
 
 import (
+	"context"
+	"errors"
 	"net/netip"
-	"os/exec"
-	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"github.com/google/go-cmp/cmp"
 
+	"github.com/usb4mesh/usb4mesh/internal/kernel"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
+	"github.com/usb4mesh/usb4mesh/internal/plan"
 )
 
-// nft runs nft inside the namespace and returns what it prints.
-func (n *namespace) nft(t *testing.T, args ...string) string {
-	t.Helper()
-	type result struct {
-		out []byte
-		err error
-	}
-	c := make(chan result)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with its namespace
-		if err := unix.Setns(int(n.near.Fd()), unix.CLONE_NEWNET); err != nil {
-			c <- result{nil, err}
-			return
-		}
-		out, err := exec.Command("nft", args...).CombinedOutput()
-		c <- result{out, err}
-	}()
-	r := <-c
-	if r.err != nil {
-		t.Fatalf("nft %q: %v\n%s", args, r.err, r.out)
-	}
-	return string(r.out)
-}
+const ruleset = "list ruleset"
 
 func steers() []mesh.Steer {
 	to := func(in, dest, port string, k int) mesh.Steer {
@@ -48,19 +29,211 @@ func steers() []mesh.Steer {
 
 func TestSteerWritesOneTable(t *testing.T) {
 	n := ready(t)
-	n.nft(t, "add table inet theirs; add chain inet theirs c; add rule inet theirs c counter")
-	before := n.nft(t, "list", "ruleset")
+	nft(t, n.near, "add table inet theirs; add chain inet theirs usb4mesh; add rule inet theirs usb4mesh counter")
+	before := nft(t, n.near, ruleset)
 	if err := n.Steer(t.Context(), steers()); err != nil {
 		t.Fatal(err)
 	}
-	t.Log(n.nft(t, "list", "ruleset"))
-	_ = strings.TrimSpace
-	if err := n.Unsteer(t.Context()); err != nil {
+	all := nft(t, n.near, ruleset)
+	ours := nft(t, n.near, "list table inet usb4mesh")
+	if got := strings.Replace(all, ours, "", 1); got != before {
+		t.Errorf("beside our table stands (-before +now):\n%s", cmp.Diff(before, got))
+	}
+	// As nft 1.0.6 prints it: a test of all bits of a byte becomes a prefix.
+	want := `table inet usb4mesh {
+	map transit4 {
+		type ifname . ipv4_addr : verdict
+		elements = { "tbt-c" . 10.7.1.3 : goto port-1,
+			     "tbt-b" . 10.7.1.9 : goto port-1 }
+	}
+
+	map local4 {
+		type ipv4_addr : verdict
+		elements = { 10.7.1.3 : goto port-1 }
+	}
+
+	map transit6 {
+		type ifname . ipv6_addr : verdict
+		elements = { "tbt-c" . fd75::3 : goto port-1 }
+	}
+
+	map local6 {
+		type ipv6_addr : verdict
+		elements = { fd75::3 : goto port-1 }
+	}
+`
+	if got, _, _ := strings.Cut(ours, "\n\tchain"); got != want {
+		t.Errorf("maps (-want +got):\n%s", cmp.Diff(want, got))
+	}
+	for i, set := range [][]mesh.Steer{steers()[:1], nil, steers()} {
+		if err := n.Steer(t.Context(), set); err != nil {
+			t.Fatal(err)
+		}
+		got := nft(t, n.near, "list table inet usb4mesh")
+		if elements := strings.Contains(got, "elements"); elements != (len(set) > 0) {
+			t.Errorf("set %d of %d entries:\n%s", i, len(set), got)
+		}
+		if i == 2 && got != ours {
+			t.Errorf("the same set again (-before +now):\n%s", cmp.Diff(ours, got))
+		}
+	}
+	for range 2 {
+		if err := n.Unsteer(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if after := nft(t, n.near, ruleset); after != before {
+			t.Errorf("afterwards (-before +now):\n%s", cmp.Diff(before, after))
+		}
+	}
+}
+
+// Somebody who reloads a firewall flushes ours as well.
+func TestSteerAfterAFlush(t *testing.T) {
+	n := ready(t)
+	if err := n.Steer(t.Context(), steers()); err != nil {
 		t.Fatal(err)
 	}
-	if after := n.nft(t, "list", "ruleset"); after != before {
-		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	ours := nft(t, n.near, ruleset)
+	nft(t, n.near, "flush ruleset")
+	if err := n.Steer(t.Context(), steers()); err != nil {
+		t.Fatal(err)
 	}
+	if again := nft(t, n.near, ruleset); again != ours {
+		t.Errorf("after a flush (-before +now):\n%s", cmp.Diff(ours, again))
+	}
+}
+
+// A set that the kernel refuses changes nothing, and the next one works.
+func TestSteerIsAllOrNothing(t *testing.T) {
+	n := ready(t)
+	if err := n.Steer(t.Context(), steers()); err != nil {
+		t.Fatal(err)
+	}
+	ours := nft(t, n.near, ruleset)
+	foreign := append(steers(), mesh.Steer{Destination: netip.MustParseAddr("10.7.1.7"), Mark: 7})
+	if err := n.Steer(t.Context(), foreign); err == nil || !strings.Contains(err.Error(), "0x7 is outside of 0xff000000") {
+		t.Errorf("a mark that is not ours: %v", err)
+	}
+	// The kernel itself refuses: the chain of the other program is in use.
+	nft(t, n.near, "flush ruleset; add table inet usb4mesh { flags dormant; }")
+	if err := n.Steer(t.Context(), steers()); err != nil {
+		t.Errorf("over a table that somebody put to sleep: %v", err)
+	}
+	if again := nft(t, n.near, ruleset); again != ours {
+		t.Errorf("afterwards (-before +now):\n%s", cmp.Diff(ours, again))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := n.Steer(ctx, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+func TestSteerOfAClosedKernel(t *testing.T) {
+	n := newNamespace(t)
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Steer(t.Context(), nil); !errors.Is(err, kernel.ErrClosed) {
+		t.Errorf("steer: %v", err)
+	}
+}
+
+// A large mesh takes more than one attribute and more than the usual buffer.
+func TestSteerManyEntries(t *testing.T) {
+	n := ready(t)
+	var many []mesh.Steer
+	for i := range 1000 {
+		for _, in := range []string{"", "tbt-a", "tbt-b", "tbt-c", "tbt-d"} {
+			many = append(many,
+				mesh.Steer{Incoming: in, Destination: netip.AddrFrom4([4]byte{10, 7, byte(i >> 8), byte(i)}), Mark: mesh.SteerMark(i % 4)},
+				mesh.Steer{Incoming: in, Destination: netip.AddrFrom16([16]byte{0xfd, 0x75, 14: byte(i >> 8), 15: byte(i)}), Mark: mesh.SteerMark(i % 4)})
+		}
+	}
+	if err := n.Steer(t.Context(), many); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(nft(t, n.near, ruleset), "goto port-"); got != len(many) {
+		t.Errorf("%d entries stand, want %d", got, len(many))
+	}
+}
+
+// TestSteerARing cuts one cable of a ring silently and lets its ends steer.
+func TestSteerARing(t *testing.T) {
+	m := ringOf(t, 4)
+	whole := plan.Without(&m.plan, nil)
+	way := whole.Path("n1", "n3")
+	cable := m.plan.Cables[slices.IndexFunc(m.plan.Cables, func(c mesh.CablePlan) bool { return c.Name == way[1] })]
+	a, b := cable.Ends[0].Node, cable.Ends[1].Node
+	var streams []*stream
+	for family := range 2 {
+		streams = append(streams, m.stream(t, a, b, family, socketOptions{}), m.stream(t, b, a, family, socketOptions{}),
+			m.stream(t, "n1", "n3", family, socketOptions{}))
+	}
+	talks := []*conversation{m.converse(t, a, b, 0), m.converse(t, b, a, 1)}
+	// Who binds to the port means that port: liveness does.
+	bound := []*stream{m.stream(t, a, b, 0, socketOptions{device: m.port(a, cable.Name), peer: m.port(b, cable.Name)})}
+	marked := []*stream{m.stream(t, a, b, 0, socketOptions{mark: 0x0000_4007})}
+	taken := []*stream{m.stream(t, a, b, 0, socketOptions{mark: 0x5500_0000})}
+	nft(t, m.nodes[a].ns, "table inet theirs { counter kept { }; chain out { type filter hook postrouting priority 0; meta mark & 0x00ffffff == 0x4007 oifname != \""+
+		m.port(a, cable.Name)+"\" counter name kept; }; }")
+	before := map[string]string{}
+	for name, x := range m.nodes {
+		if err := x.Steer(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		before[name] = nft(t, x.ns, "list tables")
+	}
+	allFlow(t, "at first", slicesOf(streams, bound, marked, taken))
+
+	m.silence(t, cable)
+	noneFlows(t, "cut", slicesOf(streams, bound, marked, taken))
+	for _, end := range []string{a, b} {
+		if err := m.nodes[end].Steer(t.Context(), whole.Around(end, map[string]bool{cable.Name: true})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	allFlow(t, "steered", slicesOf(streams, marked))
+	noneFlows(t, "steered", slicesOf(bound, taken))
+	for _, c := range talks {
+		c.goesOn(t, "steered")
+	}
+	if kept := nft(t, m.nodes[a].ns, "list counter inet theirs kept"); strings.Contains(kept, "packets 0 ") {
+		t.Errorf("steering took the other bits of a mark: %s", kept)
+	}
+
+	from := make([]int64, len(streams))
+	for i, s := range streams {
+		from[i] = s.sent.Load()
+	}
+	m.mend(t, cable)
+	allFlow(t, "mended", slicesOf(streams, bound, marked, taken))
+	for _, end := range []string{a, b} {
+		if err := m.nodes[end].Steer(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		allFlow(t, "no longer steered at "+end, streams)
+	}
+	for _, c := range talks {
+		c.goesOn(t, "no longer steered")
+	}
+	for i, s := range streams {
+		if to := s.sent.Load() - 20; s.lost(from[i], to) != 0 {
+			t.Errorf("%s: %d of %d packets lost on the way back", s.name, s.lost(from[i], to), to-from[i])
+		}
+	}
+	for name, x := range m.nodes {
+		if now := nft(t, x.ns, "list tables"); now != before[name] {
+			t.Errorf("%s: tables before:\n%s\nnow:\n%s", name, before[name], now)
+		}
+	}
+}
+
+func slicesOf(all ...[]*stream) (out []*stream) {
+	for _, s := range all {
+		out = append(out, s...)
+	}
+	return out
 }
 
 func BenchmarkSteer(b *testing.B) {

@@ -24,6 +24,8 @@ import (
 type Fake struct {
 	// NoDummy makes a kernel without dummy interfaces.
 	NoDummy bool
+	// NoSteering makes a kernel without nf_tables.
+	NoSteering bool
 	// Fail is asked before each change is carried out; its error, if any, is
 	// what the kernel refuses the change with.
 	Fail func(mesh.Change) error
@@ -38,6 +40,7 @@ type Fake struct {
 	rules   []mesh.Rule
 	sysctls map[string]string
 	index   int
+	steered []mesh.Steer
 	wakes   map[chan struct{}]bool
 }
 

@@ -15,6 +15,7 @@ import (
 // Fixture is a kernel under test and hands that plug cables into it.
 type Fixture interface {
 	kernel.Door
+	kernel.Steerer
 	// Watch tells of changes, see kernel.Kernel.
 	Watch(ctx context.Context) (<-chan struct{}, error)
 	// Plug makes a port's interface, with a peer that offers carrier.
@@ -52,6 +53,7 @@ func Suite(t *testing.T, open func() Fixture) {
 		{"two ports swap names", swapping},
 		{"a name that is taken stays with its owner", nameTaken},
 		{"rules by mark", markedRules},
+		{"steering", steering},
 		{"what is true already can be applied again", applyTwice},
 		{"a change that can't be is told apart from those that stand", partialFailure},
 		{"watchers are woken and stopped", watching},
