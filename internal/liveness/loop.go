@@ -76,7 +76,7 @@ func (l *loop) run() {
 	l.farewell()
 }
 
-// prepare fills polled, and returns when the loop must go on.
+// prepare fills polled, and returns when the loop must go on: not before now.
 func (l *loop) prepare(now time.Time) time.Time {
 	next := now.Add(idle)
 	l.polled = append(l.polled[:0], unix.PollFd{Fd: int32(l.wake), Events: unix.POLLIN})
@@ -93,6 +93,9 @@ func (l *loop) prepare(now time.Time) time.Time {
 			l.polled = append(l.polled, unix.PollFd{Fd: int32(w.pinger), Events: unix.POLLIN})
 			l.owners = append(l.owners, owner{w, true})
 		}
+	}
+	if next.Before(now) {
+		return now
 	}
 	return next
 }

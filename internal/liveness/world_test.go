@@ -26,6 +26,10 @@ import (
 // patience is how long a test waits for what takes milliseconds on an idle machine.
 const patience = 20 * time.Second
 
+// realTimeConfig is the default profile on a real-time thread, if that is permitted: a
+// test is not to fail because others are busy.
+var realTimeConfig = Config{RealTime: true}
+
 // world is two nodes, a and b, in network namespaces of their own, with cables between
 // them. Tests use netlink directly: they build the world in which the engine is tried.
 type world struct {
@@ -266,39 +270,31 @@ func quiet(t testing.TB, d time.Duration, engines ...*Engine) {
 	}
 }
 
-// peer is an engine in a process of its own.
-type peer struct {
+// process runs in a node until the test has ended.
+type process struct {
 	t    testing.TB
 	cmd  *exec.Cmd
 	done chan struct{}
 }
 
-// start starts an engine for the links in a process of its own in the node.
-func (n *node) start(c Config, links ...Link) *peer {
+// run starts a process in the node.
+func (n *node) run(cmd *exec.Cmd) *process {
 	n.t.Helper()
-	job, err := json.Marshal(peerJob{c.Interval, c.RealTime, links})
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	p := &peer{t: n.t, done: make(chan struct{})}
+	p := &process{t: n.t, cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
-	// The kernel kills the peer when the thread that started it ends (Pdeathsig), so that
-	// thread waits for it.
+	// The kernel kills the process when the thread that started it ends (Pdeathsig), so
+	// that thread waits for it.
 	go func() {
 		runtime.LockOSThread()
 		defer close(p.done)
-		if err := unix.Setns(int(n.ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			started <- err
-			return
+		err := unix.Setns(int(n.ns.Fd()), unix.CLONE_NEWNET)
+		if err == nil {
+			cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+			err = cmd.Start()
 		}
-		p.cmd = exec.Command("/proc/self/exe")
-		p.cmd.Env = append(os.Environ(), asPeer+"="+string(job))
-		p.cmd.Stderr = os.Stderr
-		p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-		err := p.cmd.Start()
 		started <- err
 		if err == nil {
-			p.cmd.Wait()
+			cmd.Wait()
 		}
 	}()
 	if err := <-started; err != nil {
@@ -308,7 +304,17 @@ func (n *node) start(c Config, links ...Link) *peer {
 	return p
 }
 
-func (p *peer) signal(s syscall.Signal) {
+// first is run, ahead of others where that is permitted, as FRR's own frr.service asks.
+func (n *node) first(cmd *exec.Cmd) *process {
+	n.t.Helper()
+	p := n.run(cmd)
+	if err := unix.Setpriority(unix.PRIO_PROCESS, cmd.Process.Pid, -5); err != nil {
+		n.t.Logf("%s runs at normal priority: %v", cmd.Path, err)
+	}
+	return p
+}
+
+func (p *process) signal(s syscall.Signal) {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.t.Fatal(err)
@@ -316,14 +322,27 @@ func (p *peer) signal(s syscall.Signal) {
 }
 
 // end sends a signal and waits until the process has ended.
-func (p *peer) end(s syscall.Signal) {
+func (p *process) end(s syscall.Signal) {
 	p.t.Helper()
 	p.signal(s)
 	select {
 	case <-p.done:
 	case <-time.After(patience):
-		p.t.Fatal("the peer does not end")
+		p.t.Fatalf("%s does not end", p.cmd.Path)
 	}
+}
+
+// start starts an engine for the links in a process of its own in the node.
+func (n *node) start(c Config, links ...Link) *process {
+	n.t.Helper()
+	job, err := json.Marshal(peerJob{c.Interval, c.RealTime, links})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), asPeer+"="+string(job))
+	cmd.Stderr = os.Stderr
+	return n.run(cmd)
 }
 
 type peerJob struct {
