@@ -40,7 +40,7 @@ type CompareOptions struct {
 
 // CompareEngines are the engines that a comparison takes unless told otherwise.
 func CompareEngines() []string {
-	return []string{Compiled, "static", "frr-ospf", "frr-bgp", "frr-openfabric"}
+	return []string{Compiled, AgentEngine, "static", "frr-ospf", "frr-bgp", "frr-openfabric"}
 }
 
 // CompareKinds lists the kinds of cut of a comparison.
@@ -58,6 +58,9 @@ type Comparison struct {
 	SpacingMS  float64        `json:"spacing_ms"` // between probes of a pair
 	Engines    []EngineResult `json:"engines"`
 	Throughput []RateRatio    `json:"throughput"`
+	// UsageRatios compare the agent's idle nodes with those of the others, where it
+	// was among the engines.
+	UsageRatios []UsageRatio `json:"usage_ratios"`
 }
 
 // EngineResult is what was found out about one engine.
@@ -97,6 +100,7 @@ func Compare(ctx context.Context, plan mesh.Plan, o CompareOptions) (Comparison,
 	c.out = Comparison{
 		Mesh: plan.Mesh, Nodes: len(plan.Nodes), Cables: len(plan.Cables), Pairs: len(c.paths),
 		Started: c.begin.UTC().Truncate(time.Second), SpacingMS: millis(c.spacing), Throughput: []RateRatio{},
+		UsageRatios: []UsageRatio{},
 	}
 	for _, name := range o.Engines {
 		r, err := c.engine(ctx, name)
@@ -108,6 +112,7 @@ func Compare(ctx context.Context, plan mesh.Plan, o CompareOptions) (Comparison,
 		}
 		c.out.Engines = append(c.out.Engines, r)
 	}
+	c.out.UsageRatios = c.out.usageRatios()
 	c.out.Seconds = time.Since(c.begin).Round(10 * time.Millisecond).Seconds()
 	return c.out, nil
 }

@@ -217,6 +217,42 @@ func (c Comparison) failures() string {
 	return s
 }
 
+// UsageRatio is what a node with usb4mesh's agent takes, in parts of what it takes with
+// another control plane that did the same in the same run.
+type UsageRatio struct {
+	Engine string  `json:"engine"` // the other one
+	RSS    float64 `json:"rss"`
+	PSS    float64 `json:"pss"`
+	CPU    float64 `json:"cpu"`
+}
+
+// usageRatios compares the agent with all that have processes.
+func (c Comparison) usageRatios() []UsageRatio {
+	all := []UsageRatio{}
+	i := slices.IndexFunc(c.Engines, func(e EngineResult) bool { return e.Engine == AgentEngine && e.Error == "" })
+	if i < 0 {
+		return all
+	}
+	_, rss, pss, cpu := c.Engines[i].node()
+	for _, e := range c.Engines {
+		if n, r, p, u := e.node(); n > 0 && e.Engine != AgentEngine && e.Error == "" && r > 0 && p > 0 && u > 0 {
+			all = append(all, UsageRatio{e.Engine, rss / r, pss / p, cpu / u})
+		}
+	}
+	return all
+}
+
+// beside puts the agent beside the others in words, a line each.
+func (c Comparison) beside() string {
+	var s string
+	for _, r := range c.UsageRatios {
+		i := slices.IndexFunc(c.Engines, func(e EngineResult) bool { return e.Engine == r.Engine })
+		s += fmt.Sprintf("\nA node with usb4mesh's agent takes %.2f of the memory (RSS; %.2f of PSS) and %.2f of the idle CPU of one with %s.\n",
+			r.RSS, r.PSS, r.CPU, EngineWords(c.Engines[i]))
+	}
+	return s
+}
+
 // noise says how far to trust the figures.
 func (c Comparison) noise() string {
 	before, late, repeated, stalled := c.Noise()
@@ -250,7 +286,7 @@ func (c Comparison) WriteText(w io.Writer) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%s\n%s", c.noise(), c.failures())
+	_, err := fmt.Fprintf(w, "%s\n%s\n%s", c.beside(), c.noise(), c.failures())
 	return err
 }
 
@@ -273,6 +309,6 @@ func (c Comparison) WriteMarkdown(w io.Writer) error {
 			}
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%s\n%s", c.noise(), c.failures())
+	_, err := fmt.Fprintf(w, "%s\n%s\n%s", c.beside(), c.noise(), c.failures())
 	return err
 }

@@ -227,6 +227,7 @@ func comparison() Comparison {
 				{Node: "02", Processes: []string{"zebra", "ospfd"}, RSS: 42 << 20, PSS: 22 << 20, CPU: 3},
 			}, Cuts: []CompareCut{{How: Delete, WorstMS: 1250, Healed: true, BackMS: Never, LateMS: 150, Repeated: 2}}},
 			{Engine: "frr-bgp", Error: "no such thing"},
+			{Engine: AgentEngine, Usage: []IdleUsage{{Node: "01", Processes: []string{"usb4mesh"}, RSS: 20 << 20, PSS: 14 << 20, CPU: 1}}},
 		},
 		Throughput: []RateRatio{{Pair: Pair{"01", "02", IPv4}, Hops: 1, Gbps: []float64{19, 20}, Bare: []float64{20, 20}, Ratio: 0.975}},
 	}
@@ -253,12 +254,14 @@ func TestCompareWrites(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b strings.Builder
-			if err := write(comparison(), &b); err != nil {
+			c := comparison()
+			c.UsageRatios = c.usageRatios()
+			if err := write(c, &b); err != nil {
 				t.Fatal(err)
 			}
 			for _, want := range []string{
 				"until replugged", "OSPF (FRR 8.4.4)", "1.25 s", "41.0 MiB", "21.0 MiB", "2.5 %", "0.975", "BGP unnumbered: no such thing",
-				"2 cuts were repeated", "1 cuts count although probes were late",
+				"takes 0.49 of the memory (RSS; 0.67 of PSS) and 0.40 of the idle CPU of one with OSPF (FRR 8.4.4)", "2 cuts were repeated", "1 cuts count although probes were late",
 			} {
 				if !strings.Contains(b.String(), want) {
 					t.Errorf("%q is missing in:\n%s", want, b.String())
