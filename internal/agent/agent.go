@@ -3,20 +3,94 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/usb4mesh/usb4mesh/internal/agent/heal"
+	"github.com/usb4mesh/usb4mesh/internal/agent/restore"
+	"github.com/usb4mesh/usb4mesh/internal/finding"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
+	"github.com/usb4mesh/usb4mesh/internal/plan"
 )
 
 // Agent is the agent of one node, in the network namespace in which Run is
 // called.
 type Agent struct {
 	options Options
+	log     *slog.Logger
+	parts   parts
+	wake    *waker
 
-	mu          sync.Mutex
-	status      mesh.Status
-	subscribers map[chan struct{}]bool
+	mu      sync.Mutex // what the loop shares with the fast path and with Status
+	shared  shared
+	pulse   pulse
+	status  mesh.Status
+	readers map[chan struct{}]bool
+
+	steering sync.Mutex
+	steered  bool // something is, guarded by steering
+
+	loop loop // belongs to the goroutine of Run
+}
+
+// shared is what the fast path needs to act without the loop.
+type shared struct {
+	node     string  // own name
+	ports    []*port // in the order of the plan
+	liveness Liveness
+	watched  bool // by it
+	gossip   Gossip
+	healing  map[string]healing // by interface as planned
+
+	installed *plan.Left    // what the kernel's tables do, or did before the passage
+	out       outs          // cables that it leaves out
+	target    outs          // cables to be left out
+	passage   *plan.Passage // on the way there; nil when there
+	turn      int           // of the passage that is taken; -1 none
+}
+
+// outs is a set of cables.
+type outs map[string]bool
+
+// healing is what this end does about a link.
+type healing struct{ acting, done bool }
+
+// loop is what only the loop knows.
+type loop struct {
+	cluster  mesh.Cluster
+	plan     mesh.Plan
+	digest   string
+	whole    *plan.Left        // forwarding without any cut
+	warnings []finding.Finding // of the cluster file
+	rejected []finding.Finding // of a newer one that is not used
+
+	turn  uint64
+	again time.Time // when to turn without any event
+	gap   gap
+
+	out     map[string]string // cables that are out, and why
+	next    *plan.Left        // where the passage leads
+	passage string            // name of the passage, or of the last one
+	moved   time.Time         // its last turn was taken, or it began
+
+	kind        mesh.LinkKind   // of the identity interface
+	unsupported map[string]bool // sysctls that this kernel does not have
+	limiter     restore.Limiter
+	ladder      heal.Ladder
+	heals       []mesh.HealStep
+	memory      memoryFile
+	talk        talk
+	watchError  error // why links are not watched
+	steerError  error // why nothing can be steered
+
+	state      mesh.AgentState
+	stateSince time.Time
+	seen       map[string]time.Time // findings, since when
+	routes     map[string]routeSince
+	diagnosed  time.Time
+	diagnosis  []finding.Finding
 }
 
 // New returns an agent that does nothing until Run.
@@ -24,61 +98,78 @@ func New(o Options) (*Agent, error) {
 	if o.Config == "" {
 		return nil, errors.New("agent: no cluster file is named")
 	}
+	o = o.defaults()
 	return &Agent{
-		options:     o,
-		subscribers: map[chan struct{}]bool{},
-		status:      mesh.Status{Node: o.Node, Version: o.Version, State: mesh.StateStarting, Since: time.Now()},
+		options: o,
+		log:     o.Log,
+		parts:   realParts(o),
+		wake:    newWaker(),
+		readers: map[chan struct{}]bool{},
+		status: mesh.Status{Node: o.Node, Version: o.Version, State: mesh.StateStarting, Since: time.Now(), StateSince: time.Now(),
+			Links: []mesh.LinkStatus{}, Members: []mesh.MemberStatus{}, Cables: []mesh.CableStatus{}, Routes: []mesh.RouteStatus{},
+			Findings: []mesh.StatusFinding{}, Healing: []mesh.HealStep{},
+			Reboot: mesh.RebootVerdict{Reason: "no turn is done yet"}},
 	}, nil
 }
 
-// Status returns what the agent knows, as of its last turn. The caller must not
-// change it.
-func (a *Agent) Status() mesh.Status {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.status
+// ErrConfig says that the cluster file can't be used; Findings says why.
+type ErrConfig struct {
+	Findings []finding.Finding
 }
 
-// Subscribe returns a channel that gets a value some time after the status has
-// changed, the first at once. It is closed when ctx ends.
-func (a *Agent) Subscribe(ctx context.Context) <-chan struct{} {
-	wake := make(chan struct{}, 1)
-	wake <- struct{}{}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.subscribers[wake] = true
-	context.AfterFunc(ctx, func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		delete(a.subscribers, wake)
-		close(wake)
-	})
-	return wake
+func (e *ErrConfig) Error() string {
+	for _, f := range e.Findings {
+		if f.Severity == finding.Error {
+			return f.Error()
+		}
+	}
+	return "the cluster file can't be used"
 }
 
-// publish makes s the status and wakes who waits for it.
-func (a *Agent) publish(s mesh.Status) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.status = s
-	for wake := range a.subscribers {
-		select {
-		case wake <- struct{}{}:
-		default: // one is waiting already
+// Run keeps the node until ctx ends. Routes stay then; the peers are told that
+// this end's silence is no failure.
+//
+// It fails at once if there is no cluster file to work with (ErrConfig), or if the
+// kernel can't be reached.
+func (a *Agent) Run(ctx context.Context) error {
+	if err := a.start(); err != nil {
+		return err
+	}
+	defer a.stop()
+	if a.options.Once {
+		a.turn(ctx, causeStart)
+		return a.verdict()
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	defer cancel()
+	if err := a.watch(ctx, &helpers); err != nil {
+		return err
+	}
+	a.openLiveness(ctx, &helpers)
+	helpers.Go(func() { a.supervise(ctx) })
+
+	cause := causeStart
+	for {
+		a.turn(ctx, cause)
+		var ok bool
+		if cause, ok = a.pause(ctx); !ok {
+			return nil
+		}
+		if cause == causeReload {
+			a.rereadConfig()
 		}
 	}
 }
 
-// Run keeps the node until ctx ends. Routes stay then; other nodes are told
-// that the links are not to be judged by this node's silence.
-func (a *Agent) Run(ctx context.Context) error {
-	a.publish(a.Status())
-	<-ctx.Done()
+// verdict turns what is published into an error for --once.
+func (a *Agent) verdict() error {
+	if s := a.Status(); s.State == mesh.StateFailed {
+		return fmt.Errorf("agent: %s", s.Why)
+	}
 	return nil
 }
 
-// Healthy returns nil while the loop turns, else what is the matter.
-func (a *Agent) Healthy() error { return nil }
-
 // Reload makes the loop read the cluster file again, as SIGHUP does.
-func (a *Agent) Reload() {}
+func (a *Agent) Reload() { a.wake.up(causeReload) }

@@ -2,6 +2,8 @@ package agent
 
 import (
 	"log/slog"
+	"os"
+	"strings"
 	"time"
 )
 
@@ -10,11 +12,10 @@ import (
 type Options struct {
 	Config string // cluster file
 	Node   string // own name in it; "" for the host's name
-	Key    string // file with the keys of gossip; "" for that of the cluster file, or plain gossip where it says so
+	Key    string // file with the keys of gossip; "" for what the cluster file says
 	State  string // folder for what outlives the agent; "" for DefaultState
-	Root   string // folder that holds sys and proc; "" for /. Anything else is a model of a machine: nothing in it is written
-	Socket string // of the status server, which the caller runs; for messages
-	Once   bool   // one turn, no liveness, no gossip
+	Root   string // folder that holds sys and proc; "" for /
+	Once   bool   // one turn, without liveness and gossip
 
 	Version string
 	Log     *slog.Logger  // nil discards
@@ -23,7 +24,28 @@ type Options struct {
 
 // Defaults of Options.
 const (
+	DefaultConfig = "/etc/usb4mesh/mesh.yaml"
 	DefaultState  = "/var/lib/usb4mesh"
 	DefaultSocket = "/run/usb4mesh/agent.sock"
 	DefaultTimer  = 5 * time.Second
 )
+
+func (o Options) defaults() Options {
+	if o.Node == "" {
+		name, _ := os.Hostname() // an empty name is in no plan, which start reports
+		o.Node, _, _ = strings.Cut(name, ".")
+	}
+	if o.State == "" {
+		o.State = DefaultState
+	}
+	if o.Root == "" {
+		o.Root = "/"
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Timer == 0 {
+		o.Timer = DefaultTimer
+	}
+	return o
+}

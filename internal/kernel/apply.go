@@ -113,9 +113,10 @@ func (k *Kernel) applyAddress(op mesh.Op, a mesh.Address) error {
 	// No duplicate address detection: the identity stands on several interfaces
 	// on purpose, and a tentative address carries no traffic for a second. No
 	// prefix route: the routes to peers are the plan's, not the address's; only
-	// a point to point address without routes needs the one to its peer.
+	// a point to point address without routes needs the one to its peer, and a
+	// link-local one the route to its link, which nobody else may have made.
 	flags := uint32(unix.IFA_F_NODAD)
-	if !a.Peer.IsValid() {
+	if !a.Peer.IsValid() && !a.Local.Addr().IsLinkLocalUnicast() {
 		flags |= unix.IFA_F_NOPREFIXROUTE
 	}
 	m.addUint32(unix.IFA_FLAGS, flags)

@@ -31,7 +31,25 @@ type Cluster struct {
 	Topology Topology // Shape is "" where Cables lists the wiring
 	Cables   []Cable
 	MTU      int // bytes, same on every hop
+	Agent    AgentSettings
 }
+
+// AgentSettings are the settings of the agents, the same on every node.
+type AgentSettings struct {
+	Liveness   string // a profile of BFD: LivenessNormal if "", LivenessFast, LivenessOff
+	Key        string // file with the keys of gossip, "" for none
+	Plain      bool   // gossip without keys
+	GossipPort int    // 0 for the default
+	BFDPort    int    // 0 for the default
+	Metrics    string // address:port of HTTP, "" for the default
+}
+
+// Profiles of liveness.
+const (
+	LivenessNormal = "normal" // 50 ms x 3
+	LivenessFast   = "fast"   // 20 ms x 3, on a real-time thread
+	LivenessOff    = "off"
+)
 
 // Node is one machine as asked for.
 type Node struct {

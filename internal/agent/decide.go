@@ -1,0 +1,205 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/usb4mesh/usb4mesh/internal/agent/cables"
+	"github.com/usb4mesh/usb4mesh/internal/mesh"
+	"github.com/usb4mesh/usb4mesh/internal/plan"
+)
+
+// step is the forwarding that a turn brings about: that of a cabling, or a turn of
+// the passage there.
+type step struct {
+	routes []mesh.Route
+	rules  []mesh.Rule
+	left   *plan.Left // the new forwarding, once it is reached; nil on the way
+	turn   int        // of the passage
+}
+
+// noteTurn is the note that tells how far this node is on a passage.
+const noteTurn = "turn"
+
+// stall is how long a node waits for others that are to go before it. Whoever is
+// so slow may not know of the change yet, or be gone.
+const stall = 250 * time.Millisecond
+
+// decide chooses the cabling to forward over, and how to get there. Whatever is
+// out, packets flow meanwhile: a single cut is bridged by the tables that stand,
+// or by steering. So there is time to go over in an order in which nothing goes
+// round. Where there is none, as at a second cut, the new tables come at once.
+func (a *Agent) decide(t *turn) step {
+	out := a.outNow()
+	target := outs{}
+	for c := range out {
+		target[c] = true
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := &a.shared
+	if s.gossip == nil && len(target) < 2 && s.passage == nil {
+		// The others do not know, and go on as planned; so does this node, whose
+		// tables and steering bridge a single cut for all of them.
+		target = outs{}
+	}
+	if s.installed == nil || !maps.Equal(target, s.target) {
+		a.log.Info("the cabling that is left", "out", outText(out), "cause", t.cause)
+		urgent := s.installed == nil || s.passage != nil || s.gossip == nil || newlyOut(s.out, target) > 1
+		next := plan.Without(&a.loop.plan, target)
+		s.target, s.passage, s.turn = target, nil, -1
+		if urgent {
+			return a.whole(next)
+		}
+		s.passage = s.installed.To(next)
+		a.loop.next, a.loop.moved = next, t.started
+		a.loop.passage = passageName(s.out, target)
+	}
+	if s.passage == nil {
+		return a.whole(s.installed)
+	}
+	return a.nextTurn(t)
+}
+
+func (a *Agent) whole(l *plan.Left) step {
+	st := step{left: l}
+	st.routes, st.rules = l.Rows(a.shared.node)
+	return st
+}
+
+// nextTurn takes the turns of the passage that may be taken now. Agent.mu is held.
+func (a *Agent) nextTurn(t *turn) step {
+	s := &a.shared
+	turn := s.turn
+	for {
+		k, ok := following(s.passage.Turns(s.node), turn)
+		if !ok {
+			return a.whole(a.loop.next)
+		}
+		if wait := a.waitFor(k); wait != "" {
+			due := a.loop.moved.Add(stall)
+			if t.started.Before(due) {
+				a.turnAgain(due)
+				break
+			}
+			a.log.Info("a node is slow to change its routes", "node", wait, "turn", k)
+		}
+		turn = k
+		a.loop.moved = t.started
+	}
+	st := step{turn: turn}
+	st.routes, st.rules = s.passage.Rows(s.node, turn)
+	return st
+}
+
+func following(turns []int, turn int) (int, bool) {
+	for _, k := range turns {
+		if k > turn {
+			return k, true
+		}
+	}
+	return 0, false
+}
+
+// waitFor returns a node that has to take its turns before this one takes turn k.
+func (a *Agent) waitFor(k int) string {
+	s := &a.shared
+	before := s.passage.Before(s.node, k)
+	if len(before) == 0 || s.gossip == nil {
+		return ""
+	}
+	for _, m := range s.gossip.Members() {
+		if !m.Alive || m.Node == s.node || !slices.Contains(before, m.Node) {
+			continue
+		}
+		name, next, ok := strings.Cut(m.Notes[noteTurn], " ")
+		n, err := strconv.Atoi(next)
+		if !ok || name != a.loop.passage || next != "done" && (err != nil || n < k) {
+			return m.Node
+		}
+	}
+	return ""
+}
+
+// taken tells what a turn has brought about, once the kernel holds it.
+func (a *Agent) taken(ctx context.Context, st step) {
+	a.mu.Lock()
+	s := &a.shared
+	note := ""
+	if st.left != nil {
+		arrived := s.installed != st.left
+		s.installed, s.out, s.passage, s.turn = st.left, s.target, nil, -1
+		note = a.loop.passage + " done"
+		if arrived {
+			a.log.Info("the tables are those for the cabling that is left", "out", slices.Sorted(maps.Keys(s.target)))
+		}
+	} else {
+		s.turn = st.turn
+		next, _ := following(s.passage.Turns(s.node), st.turn)
+		note = fmt.Sprintf("%s %d", a.loop.passage, next)
+	}
+	steers, talk := s.steers(), s.gossip
+	a.mu.Unlock()
+	a.steer(ctx, steers)
+	if talk != nil && a.loop.passage != "" {
+		talk.Note(noteTurn, note)
+	}
+}
+
+// outNow returns the cables that are out, by what the nodes say.
+func (a *Agent) outNow() map[string]string {
+	a.mu.Lock()
+	talk, own := a.shared.gossip, a.shared.says()
+	a.mu.Unlock()
+	alive := map[string]bool{a.options.Node: true}
+	var says []cables.Say
+	if talk != nil {
+		for _, m := range talk.Members() {
+			alive[m.Node] = alive[m.Node] || m.Alive
+		}
+		for _, s := range talk.States() {
+			if s.Node != a.options.Node {
+				says = append(says, cables.Say{Node: s.Node, Cable: s.Cable, Up: s.Up, Why: s.Why})
+			}
+		}
+	}
+	for _, s := range own { // fresher than what gossip has of us
+		says = append(says, cables.Say{Node: s.Node, Cable: s.Cable, Up: s.Up, Why: s.Why})
+	}
+	a.loop.out = cables.Out(&a.loop.plan, says, func(n string) bool { return alive[n] })
+	return a.loop.out
+}
+
+func newlyOut(was, is outs) int {
+	n := 0
+	for c := range is {
+		if !was[c] {
+			n++
+		}
+	}
+	return n
+}
+
+// passageName is the same on all nodes that go the same way.
+func passageName(from, to outs) string {
+	sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(maps.Keys(from)), "\n") + "\n\n" + strings.Join(slices.Sorted(maps.Keys(to)), "\n")))
+	return hex.EncodeToString(sum[:4])
+}
+
+func outText(out map[string]string) string {
+	if len(out) == 0 {
+		return "none"
+	}
+	var parts []string
+	for _, c := range slices.Sorted(maps.Keys(out)) {
+		parts = append(parts, c+" ("+out[c]+")")
+	}
+	return strings.Join(parts, "; ")
+}

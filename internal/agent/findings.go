@@ -1,0 +1,59 @@
+package agent
+
+import "github.com/usb4mesh/usb4mesh/internal/finding"
+
+func kind(code string, severity finding.Severity, title, explain string) *finding.Kind {
+	return finding.Register(finding.Kind{Code: code, Severity: severity, Title: title, Explain: explain})
+}
+
+var (
+	configUnread = kind("config-unread", finding.Error, "The cluster file can't be read",
+		"The agent needs the cluster file of its mesh, the same on every node. Check the path and who may read it.")
+	configRejected = kind("config-rejected", finding.Error, "A changed cluster file is not used",
+		"The agent was told to read the cluster file again, and it has errors. The plan from before stays in force, so nothing breaks now; after a reboot there would be no plan. `usb4mesh check` shows all errors.")
+	notInPlan = kind("node-not-in-plan", finding.Error, "This machine is not in the cluster file",
+		"The agent finds itself in the cluster file by its host name, without domain, or by the name given with --node.")
+
+	linkDown = kind("link-down", finding.Warning, "A planned link carries nothing",
+		"The cable is not plugged, or the peer's interface is not up: a peer that is switched off looks like this. Traffic takes the ways that are left.")
+	linkDead = kind("link-dead", finding.Error, "A link has carrier, and nobody answers",
+		"Both ends are plugged and the driver says that the link is up, but packets do not pass, in one direction at least. Known causes are a hung peer and defects of the driver. Traffic takes the ways that are left, the agent tries to heal the link step by step, and says when only hands help.")
+	linkKept = kind("last-link-kept", finding.Error, "A link is used although nobody answers over it",
+		"There is no other way to some nodes, and silence alone is no proof: a doubtful link is better than none.")
+	linkUnsteady = kind("link-unsteady", finding.Warning, "A link dies again and again",
+		"The link is used again only after it was alive for a while, longer with every death, so that its coming and going does not disturb the mesh. Try another cable or port.")
+	peerAbsent = kind("peer-agent-absent", finding.Info, "The agent of a peer does not answer",
+		"The peer's kernel answers over the link, so the link is fine, but no agent answers there: it is being restarted, or was stopped. A silent failure of this link would be noticed late.")
+	replugNeeded = kind("replug-needed", finding.Error, "A cable must be replugged by hand",
+		"The agent has set the interface down and up and bound the driver anew, and the link still carries nothing. On many machines only replugging the cable, at one end, helps then; it is known of links whose peer was rebooted.")
+
+	kernelRefuses = kind("kernel-refuses", finding.Error, "The kernel refuses a change",
+		"The agent tries again with every turn. Often something else holds the place: a route with the same destination and metric, an interface with the planned name.")
+	kernelDiffers = kind("kernel-differs", finding.Error, "The kernel does not hold what was applied",
+		"A change was accepted and is not there afterwards. Something else changes it at the same time.")
+	kernelBusy = kind("kernel-busy", finding.Warning, "The kernel does not answer",
+		"A driver holds the lock under which all network configuration is changed; the driver of a dead USB4 port does so for about ten seconds. Nothing can be changed meanwhile, but packets are steered past dead links, which needs no lock.")
+	kernelLacks = kind("kernel-lacks-settings", finding.Info, "The kernel does not have all settings",
+		"Some settings of the plan are not in this kernel, or hidden from this container. The mesh works without; a replug may lose packets for up to a second.")
+	noSteering = kind("no-steering", finding.Warning, "Packets can't be steered past dead links at once",
+		"That is done with nf_tables, which this kernel lacks or the agent may not use (CAP_NET_ADMIN). A link that dies silently is left when the routes are changed, which takes longer while a driver holds the kernel's lock.")
+	foreignChanges = kind("foreign-changes", finding.Warning, "Something else undoes the agent's changes",
+		"Addresses, routes or settings of the mesh were removed several times. The agent restores them, but ever less often, so that two managers do not fight at full speed. Tell the other one to leave the interfaces tbt-* and umesh0 alone: `unmanaged-devices` of NetworkManager, `denyinterfaces` of dhcpcd, no .network file of systemd-networkd that matches them.")
+
+	gossipOff = kind("gossip-off", finding.Warning, "The nodes do not tell each other which links are down",
+		"Gossip needs a key file, the same on every node, or `plain: true` in the cluster file. Without it every node only knows its own links: a single cut is survived all the same, a second one may not be.")
+	gossipStranger = kind("gossip-stranger", finding.Warning, "Somebody who does not belong to the mesh speaks to it",
+		"A message of the link state was refused: wrong key, unknown name or address, or a node that speaks for another. Nothing of it was used. A node with an old key or plan looks like this too.")
+	livenessOff = kind("liveness-off", finding.Warning, "Links are not watched",
+		"BFD does not run, so a link that has carrier and carries nothing is not noticed. Another BFD daemon on this machine may hold the port.")
+	livenessStranger = kind("bfd-stranger", finding.Warning, "BFD packets that no peer of the plan sends",
+		"Packets were thrown away that did not come from the peer at the other end of the cable, or were malformed. Nothing of them was used.")
+	livenessProblem = kind("bfd-problem", finding.Warning, "A link can't be watched as it should",
+		"The message says what stands in the way.")
+	planDiffers = kind("plan-differs", finding.Error, "A node runs another plan",
+		"Nodes whose cluster files differ compute different routes, and packets may go round between them. Copy the same file to all nodes and reload: `systemctl reload usb4mesh`.")
+	nodeGone = kind("node-gone", finding.Warning, "A node is not heard of",
+		"Its agent has ended, it has no power, or no way leads there.")
+	stateUnwritten = kind("state-unwritten", finding.Info, "The agent can't remember",
+		"The folder for what outlives the agent can't be written. Peers are then known by their names only, after a restart.")
+)

@@ -1,0 +1,207 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/usb4mesh/usb4mesh/internal/agent/match"
+	"github.com/usb4mesh/usb4mesh/internal/finding"
+	"github.com/usb4mesh/usb4mesh/internal/gossip"
+	"github.com/usb4mesh/usb4mesh/internal/mesh"
+)
+
+// talk is the state of this node's gossip.
+type talk struct {
+	stop  context.CancelFunc
+	retry time.Time
+	err   error
+}
+
+// noteRouter starts the notes in which a node tells the UUIDs of its host routers, by
+// which its neighbours know it for certain.
+const noteRouter = "router"
+
+const (
+	talkRetry  = 5 * time.Second
+	maxRouters = 4 // that are told; a machine with more has them known by name
+)
+
+var errNoKey = errors.New("no key file is named, and the cluster file does not say `plain: true`")
+
+// speak opens gossip once the node's addresses stand, and keeps its notes.
+func (a *Agent) speak(t *turn) {
+	a.mu.Lock()
+	g := a.shared.gossip
+	a.mu.Unlock()
+	l := &a.loop
+	if g == nil {
+		if t.started.Before(l.talk.retry) || !a.addressed(t.have) {
+			return
+		}
+		var err error
+		if g, err = a.openGossip(); err != nil {
+			if l.talk.err == nil || l.talk.err.Error() != err.Error() {
+				a.log.Warn("the nodes are not told which links are down", "error", err)
+			}
+			l.talk.err, l.talk.retry = err, t.started.Add(talkRetry)
+			a.turnAgain(l.talk.retry)
+			return
+		}
+		l.talk.err = nil
+		a.wake.up(causeGossip)
+	}
+	g.Note(gossip.DigestNote, l.digest)
+	var routers []string
+	for _, c := range t.hardware.Controllers {
+		if c.UUID != "" {
+			routers = append(routers, c.UUID)
+		}
+	}
+	for i := range maxRouters {
+		value := ""
+		if i < len(routers) {
+			value = routers[i]
+		}
+		g.Note(fmt.Sprint(noteRouter, i), value)
+	}
+}
+
+// addressed reports whether the node's identities stand.
+func (a *Agent) addressed(s mesh.State) bool {
+	ids := a.loop.plan.Node(a.options.Node).Identity
+	for _, id := range ids {
+		if !id.Is4() && !hasIPv6(s) {
+			continue
+		}
+		if !slices.Contains(s.Addresses, mesh.Address{Interface: mesh.IdentityInterface, Local: mesh.HostPrefix(id)}) {
+			return false
+		}
+	}
+	return len(ids) > 0
+}
+
+func (a *Agent) openGossip() (Gossip, error) {
+	p, settings := &a.loop.plan, a.loop.cluster.Agent
+	c := gossip.Config{
+		Mesh: p.Mesh, Node: a.options.Node, Port: settings.GossipPort, Plain: settings.Plain, Log: a.log,
+		Fast:    settings.Liveness == mesh.LivenessFast,
+		Members: map[string][]netip.Addr{}, Cables: map[string][2]string{},
+	}
+	for _, n := range p.Nodes {
+		c.Members[n.Name] = n.Identity
+	}
+	for _, k := range p.Cables {
+		c.Cables[k.Name] = [2]string{k.Ends[0].Node, k.Ends[1].Node}
+	}
+	file := a.options.Key
+	if file == "" {
+		file = settings.Key
+	}
+	switch {
+	case file != "":
+		keys, err := gossip.LoadKeys(file)
+		if err != nil {
+			return nil, err
+		}
+		c.Keys, c.Plain = keys, false
+	case !settings.Plain:
+		return nil, errNoKey
+	}
+	g, err := a.parts.openGossip(c)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	a.loop.talk.stop = stop
+	a.mu.Lock()
+	a.shared.gossip = g
+	says := a.shared.says()
+	a.mu.Unlock()
+	g.Announce(says)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case _, ok := <-g.Changed():
+				if !ok {
+					return
+				}
+				a.wake.up(causeGossip)
+			}
+		}
+	}()
+	return g, nil
+}
+
+func (a *Agent) closeGossip() {
+	a.mu.Lock()
+	g := a.shared.gossip
+	a.shared.gossip = nil
+	a.mu.Unlock()
+	if g == nil {
+		return
+	}
+	a.loop.talk.stop()
+	if err := g.Close(); err != nil {
+		a.log.Warn("gossip did not close well", "error", err)
+	}
+}
+
+// known is what match needs: the routers of nodes, by what they tell or, if they
+// tell nothing now, by what was seen before.
+func (a *Agent) known(t *turn) match.Input {
+	in := match.Input{
+		Plan: a.loop.plan, Node: a.options.Node, Hardware: t.hardware, Links: t.have.Links,
+		Routers: maps.Clone(a.loop.memory.Routers), Told: map[string]bool{},
+	}
+	a.mu.Lock()
+	g := a.shared.gossip
+	a.mu.Unlock()
+	if g == nil {
+		return in
+	}
+	for _, m := range g.Members() {
+		for key, uuid := range m.Notes {
+			if m.Alive && m.Node != a.options.Node && strings.HasPrefix(key, noteRouter) && uuid != "" {
+				in.Routers[uuid] = m.Node
+				in.Told[m.Node] = true
+			}
+		}
+	}
+	return in
+}
+
+// heard turns what gossip knows into findings.
+func (a *Agent) heard(t *turn, g Gossip) {
+	if err := a.loop.talk.err; g == nil && err != nil && !a.options.Once {
+		t.report(finding.New(gossipOff, "the nodes do not tell each other which links are down: %v", err).
+			Hinted("make a key with `head -c 32 /dev/urandom | base64`, the same file on every node, mode 0600, and name it under agent: {key: ...}"))
+	}
+	if g == nil {
+		return
+	}
+	for _, s := range g.Strangers() {
+		who := s.Address.String()
+		if s.Node != "" {
+			who = fmt.Sprintf("%q at %s", s.Node, who)
+		}
+		t.report(finding.New(gossipStranger, "refused %d messages of the link state from %s: %s %s", s.Count, who, s.Cause, s.Detail))
+	}
+	for _, m := range g.Members() {
+		switch {
+		case m.Node == a.options.Node:
+		case !m.Alive:
+			t.report(finding.New(nodeGone, "node %s is not heard of", m.Node).Hinted("is it running, and its agent?"))
+		case m.Digest != "" && m.Digest != a.loop.digest:
+			t.report(finding.New(planDiffers, "node %s runs another plan (%s) than this node (%s)", m.Node, m.Digest, a.loop.digest).
+				Hinted("copy the same cluster file to all nodes and reload their agents"))
+		}
+	}
+}
