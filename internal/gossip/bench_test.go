@@ -28,6 +28,7 @@ func loopback(b *testing.B, n int, fast bool) []*Gossip {
 		for range nodes {
 			<-done
 		}
+		time.Sleep(2 * time.Second) // a probe of memberlist's ends with its timer, not with Shutdown
 	})
 	for i := 1; i <= n; i++ {
 		c.Node = name(i)

@@ -3,6 +3,7 @@ package gossip
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -157,10 +158,22 @@ func (f *flood) targets(origin string, own bool) []string {
 	}
 	if len(names) > most {
 		rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+		slices.SortStableFunc(names, func(a, b string) int { // those who are there first
+			switch one, two := f.g.isAlive(a), f.g.isAlive(b); {
+			case one == two:
+				return 0
+			case one:
+				return -1
+			}
+			return 1
+		})
 		names = names[:most]
 	}
 	return names
 }
+
+// flush sends what waits for its first round.
+func (f *flood) flush() { f.round(time.Now().Add(ownGap)) }
 
 // send sends one datagram to a node, if it is asked for and there is one to its
 // other address. Where there is no way there is nothing to say: the node is told

@@ -230,10 +230,12 @@ func (g *Gossip) Kick() {
 }
 
 // Close leaves: the others learn at once that this node's agent has ended. What
-// it said of its links stands.
+// it said of its links stands. It takes half a second; a goroutine of
+// memberlist's may outlive it by two.
 func (g *Gossip) Close() error {
 	var err error
 	g.once.Do(func() {
+		g.flood.flush()
 		g.stop()
 		_ = g.list.Leave(500 * time.Millisecond) // an error says that nobody heard it
 		err = g.list.Shutdown()

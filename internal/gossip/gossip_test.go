@@ -209,6 +209,8 @@ func TestLeave(t *testing.T) {
 		g := w.nodes["02"]
 		delete(w.nodes, "02")
 		start := time.Now()
+		g.Announce(w.links("02", "2"))
+		g.Announce(w.links("02", "1"))
 		if err := g.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +221,7 @@ func TestLeave(t *testing.T) {
 			if g.isAlive("02") {
 				return fmt.Errorf("02 is alive")
 			}
-			return nil
+			return says(g, "02", "1", false) // its last word
 		})
 		if took := time.Since(start); took > time.Second {
 			t.Errorf("it took %v", took)

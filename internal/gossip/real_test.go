@@ -123,7 +123,6 @@ func newLane(t *testing.T) *lane {
 		l.ip(i, "link set lo up")
 		l.set(i, "net/ipv4/ip_forward", "1")
 		l.set(i, "net/ipv6/conf/all/forwarding", "1")
-		l.set(i, "net/ipv6/conf/default/accept_dad", "0")
 	}
 	t.Cleanup(func() {
 		for i, p := range l.node {
@@ -188,7 +187,11 @@ func (l *lane) plug(a int) {
 		port := "tbt-" + name(peer)
 		l.ip(self, "link set "+port+" up")
 		for _, id := range []func(int) netip.Addr{identity, identity6} {
-			l.ip(self, fmt.Sprintf("addr add %s dev %s", id(self), port))
+			nodad := ""
+			if id(self).Is6() {
+				nodad = " nodad"
+			}
+			l.ip(self, fmt.Sprintf("addr add %s dev %s%s", id(self), port, nodad))
 			l.ip(self, fmt.Sprintf("route add %s dev %s src %s", id(peer), port, id(self)))
 			if beyond := 2*peer - self; beyond >= 1 && beyond <= 3 {
 				l.ip(self, fmt.Sprintf("route add %s via %s dev %s onlink src %s", id(beyond), id(peer), port, id(self)))
