@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -93,24 +92,37 @@ type loop struct {
 	diagnosis  []finding.Finding
 }
 
-// New returns an agent that does nothing until Run.
+// New reads the cluster file and returns an agent that does nothing until Run. It
+// fails with ErrConfig if the file can't be used.
 func New(o Options) (*Agent, error) {
-	if o.Config == "" {
-		return nil, errors.New("agent: no cluster file is named")
-	}
 	o = o.defaults()
-	return &Agent{
+	cluster, p, fs := readConfig(o.Config, o.Node)
+	if finding.HasErrors(fs) {
+		return nil, &ErrConfig{fs}
+	}
+	a := &Agent{
 		options: o,
 		log:     o.Log,
 		parts:   realParts(o),
 		wake:    newWaker(),
 		readers: map[chan struct{}]bool{},
-		status: mesh.Status{Node: o.Node, Version: o.Version, State: mesh.StateStarting, Since: time.Now(), StateSince: time.Now(),
+		status: mesh.Status{
+			Mesh: p.Mesh, Node: o.Node, Version: o.Version, State: mesh.StateStarting, Since: time.Now(), StateSince: time.Now(),
 			Links: []mesh.LinkStatus{}, Members: []mesh.MemberStatus{}, Cables: []mesh.CableStatus{}, Routes: []mesh.RouteStatus{},
 			Findings: []mesh.StatusFinding{}, Healing: []mesh.HealStep{},
-			Reboot: mesh.RebootVerdict{Reason: "no turn is done yet"}},
-	}, nil
+			Reboot: mesh.RebootVerdict{Reason: "no turn is done yet"},
+		},
+		loop: loop{
+			kind: mesh.KindDummy, unsupported: map[string]bool{}, state: mesh.StateStarting,
+			routes: map[string]routeSince{}, seen: map[string]time.Time{}, memory: loadMemory(o.State),
+		},
+	}
+	a.adopt(cluster, p, fs)
+	return a, nil
 }
+
+// Settings are those of the cluster file.
+func (a *Agent) Settings() mesh.AgentSettings { return a.loop.cluster.Agent }
 
 // ErrConfig says that the cluster file can't be used; Findings says why.
 type ErrConfig struct {
@@ -129,8 +141,7 @@ func (e *ErrConfig) Error() string {
 // Run keeps the node until ctx ends. Routes stay then; the peers are told that
 // this end's silence is no failure.
 //
-// It fails at once if there is no cluster file to work with (ErrConfig), or if the
-// kernel can't be reached.
+// It fails at once if the kernel or the hardware can't be read.
 func (a *Agent) Run(ctx context.Context) error {
 	if err := a.start(); err != nil {
 		return err

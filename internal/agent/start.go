@@ -7,22 +7,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/usb4mesh/usb4mesh/internal/finding"
 	"github.com/usb4mesh/usb4mesh/internal/liveness"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
 )
 
 // start opens what every turn needs.
 func (a *Agent) start() error {
-	c, p, fs := readConfig(a.options.Config, a.options.Node)
-	if finding.HasErrors(fs) {
-		return &ErrConfig{fs}
-	}
-	a.loop.kind = mesh.KindDummy
-	a.loop.unsupported = map[string]bool{}
-	a.loop.routes, a.loop.seen = map[string]routeSince{}, map[string]time.Time{}
-	a.loop.memory = loadMemory(a.options.State)
-	a.adopt(c, p, fs)
 	var err error
 	if a.parts.hardware, err = a.parts.openHardware(); err != nil {
 		return err
@@ -30,7 +20,7 @@ func (a *Agent) start() error {
 	if a.parts.kernel, err = a.parts.openKernel(); err != nil {
 		return errors.Join(fmt.Errorf("agent: %w", err), a.parts.hardware.Close())
 	}
-	a.log.Info("agent starts", "mesh", p.Mesh, "node", a.options.Node, "digest", a.loop.digest, "version", a.options.Version)
+	a.log.Info("agent starts", "mesh", a.loop.plan.Mesh, "node", a.options.Node, "digest", a.loop.digest, "version", a.options.Version)
 	return nil
 }
 

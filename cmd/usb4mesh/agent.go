@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/usb4mesh/usb4mesh/internal/agent"
+	"github.com/usb4mesh/usb4mesh/internal/mesh"
+	"github.com/usb4mesh/usb4mesh/internal/status"
+)
+
+func newAgentCommand() *cobra.Command {
+	var o agent.Options
+	var socket, listen string
+	var debug bool
+	cmd := &cobra.Command{
+		Use:     "agent",
+		GroupID: "run",
+		Short:   "Keep this machine's part of the mesh as planned",
+		Long: `agent names, addresses and routes the ports of this machine as the cluster file plans it, and
+keeps it so: cables that come and go, links that die silently (found by BFD), cuts elsewhere
+that the other nodes tell of, and whatever another program takes away. A dead link is left at
+once, then the routes of all nodes are computed anew for the cabling that is left. What carries
+nothing is healed step by step, or the agent says which cable to replug.
+
+It needs CAP_NET_ADMIN and CAP_NET_RAW, runs in the foreground and logs to stderr. SIGHUP makes
+it read the cluster file again; a file with errors is not used. When it ends, routes stay.`,
+		Example: `  usb4mesh agent --config /etc/usb4mesh/mesh.yaml
+  usb4mesh agent --config mesh.yaml --node 01 --once`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Version, o.Log = versionText(), agentLog(cmd.ErrOrStderr(), debug)
+			return runAgent(cmd, o, socket, listen)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Config, "config", agent.DefaultConfig, "cluster file")
+	f.StringVar(&o.Node, "node", "", "name of this machine in the cluster file (its host name if not given)")
+	f.StringVar(&o.Key, "key", "", "file with the keys of gossip, the same on every node (as the cluster file says if not given)")
+	f.StringVar(&o.State, "state", agent.DefaultState, "folder for what outlives the agent")
+	f.StringVar(&socket, "socket", agent.DefaultSocket, "unix socket for `usb4mesh status`; \"\" for none")
+	f.StringVar(&listen, "listen", "", "address of /metrics, /healthz and /status.json (as the cluster file says if not given); none for none")
+	f.BoolVar(&o.Once, "once", false, "bring the kernel to the plan once, then end")
+	f.BoolVar(&debug, "debug", false, "log every change")
+	rootFlag(cmd, &o.Root)
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+	_ = cmd.MarkFlagFilename("key")
+	_ = cmd.MarkFlagDirname("state")
+	return cmd
+}
+
+func runAgent(cmd *cobra.Command, o agent.Options, socket, listen string) error {
+	a, err := agent.New(o)
+	var bad *agent.ErrConfig
+	if errors.As(err, &bad) {
+		if err := printFindings(cmd.ErrOrStderr(), bad.Findings); err != nil {
+			return err
+		}
+		return &exitError{code: exitFile}
+	}
+	if err != nil {
+		return err
+	}
+	if !o.Once {
+		closeServer := serveStatus(a, o.Log, socket, listen)
+		defer closeServer()
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	ctx, stop := context.WithCancel(cmd.Context())
+	defer stop()
+	go func() {
+		for {
+			select {
+			case <-hup:
+				a.Reload()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return a.Run(ctx)
+}
+
+// defaultListen is where monitoring finds the agent unless the cluster file or a flag
+// says otherwise: on this machine only.
+const defaultListen = "127.0.0.1:9469"
+
+// serveStatus opens the status server. An address that is taken keeps no network
+// from working: the agent then goes on without.
+func serveStatus(a *agent.Agent, log *slog.Logger, socket, listen string) func() {
+	if listen == "" {
+		listen = a.Settings().Metrics
+	}
+	if listen == "" {
+		listen = defaultListen
+	}
+	if listen == "none" {
+		listen = ""
+	}
+	var servers []*status.Server
+	for _, o := range []status.Options{{Socket: socket}, {Listen: listen}} {
+		if o.Socket == "" && o.Listen == "" {
+			continue
+		}
+		o.Source, o.Log = a, log
+		s, err := status.Open(o)
+		if err != nil {
+			log.Error("status is not served", "socket", o.Socket, "listen", o.Listen, "error", err)
+			continue
+		}
+		servers = append(servers, s)
+	}
+	return func() {
+		for _, s := range servers {
+			if err := s.Close(); err != nil {
+				log.Warn("the status server did not close well", "error", err)
+			}
+		}
+	}
+}
+
+// agentLog logs key and value; journald stamps the time itself.
+func agentLog(w io.Writer, debug bool) *slog.Logger {
+	o := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if debug {
+		o.Level = slog.LevelDebug
+	}
+	if os.Getenv("JOURNAL_STREAM") != "" {
+		o.ReplaceAttr = func(groups []string, attr slog.Attr) slog.Attr {
+			if len(groups) == 0 && attr.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return attr
+		}
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+func newRebootCheckCommand() *cobra.Command {
+	var socket string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "reboot-check",
+		GroupID: "run",
+		Short:   "May this machine reboot now without parting the mesh?",
+		Long: `reboot-check asks the agent of this machine whether the other nodes still reach each other while
+this one is down: over the cabling that is left now, with all of them there, and all running the
+same plan. Exit code 0 if it may, 4 if it should not, 1 if no agent answers.`,
+		Example: `  usb4mesh reboot-check && systemctl reboot`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, _, err := status.Client{Socket: socket}.Get(cmd.Context())
+			if err != nil {
+				return err
+			}
+			verdict := s.Reboot
+			if s.State == mesh.StateFailed || s.State == mesh.StateStarting {
+				verdict = mesh.RebootVerdict{Reason: fmt.Sprintf("the agent is %s: %s", s.State, s.Why)}
+			}
+			if asJSON {
+				err = writeJSON(cmd.OutOrStdout(), verdict)
+			} else {
+				word := "no"
+				if verdict.OK {
+					word = "yes"
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", word, verdict.Reason)
+			}
+			if err == nil && !verdict.OK {
+				return &exitError{code: exitProblems}
+			}
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&socket, "socket", agent.DefaultSocket, "unix socket of the agent")
+	f.BoolVar(&asJSON, "json", false, "print the verdict as JSON")
+	return cmd
+}
