@@ -140,7 +140,7 @@ func (f *flood) round(now time.Time) time.Duration {
 	if next.IsZero() {
 		return 0
 	}
-	return max(next.Sub(time.Now()), time.Microsecond)
+	return max(time.Until(next), time.Microsecond)
 }
 
 // targets chooses whom a round goes to: own words to everybody, also to those

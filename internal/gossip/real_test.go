@@ -87,7 +87,6 @@ type lane struct {
 type process struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
-	out chan report
 
 	mu     sync.Mutex
 	latest report
@@ -387,7 +386,7 @@ func TestLaneOneFamily(t *testing.T) {
 	l.ip(2, fmt.Sprintf("addr del %s dev tbt-01", identity(2)), fmt.Sprintf("addr del %s dev tbt-03", identity(2)))
 	l.announce(2, "1")
 	l.until("change", everyone, func(r report) error { return reported(r, "02", "1", false) })
-	time.Sleep(5 * time.Second)
+	time.Sleep(2 * time.Second) // of silence
 	l.announce(2)
 	took := l.until("change", everyone, func(r report) error { return errors.Join(reported(r, "02", "1", true), alive(r, "123")) })
 	t.Logf("a change over IPv6 took %v", took)

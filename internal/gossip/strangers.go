@@ -2,7 +2,6 @@ package gossip
 
 import (
 	"cmp"
-	"context"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -65,12 +64,10 @@ func (s *strangers) report(cause Cause, node string, address netip.Addr, detail 
 	if tell {
 		e.logged = now
 	}
-	copied := e.Stranger
+	count := e.Count
 	s.mu.Unlock()
 	if tell {
-		s.log.LogAttrs(context.Background(), slog.LevelWarn, "gossip: refused",
-			slog.String("cause", string(cause)), slog.String("node", node),
-			slog.String("address", text(address)), slog.String("detail", detail), slog.Uint64("count", copied.Count))
+		s.log.Warn("gossip: refused", "cause", cause, "node", node, "address", text(address), "detail", detail, "count", count)
 		s.wake()
 	}
 }
