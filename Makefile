@@ -31,6 +31,10 @@ test: ## install what is missing (as root), lint, vet, run all tests, count them
 chaos: build ## throw 500 random faults at eight agents on this machine (SEED replays; 20 minutes)
 	$(BIN) lab chaos internal/lab/chaos/testdata/cube.yaml --steps $(STEPS) $(if $(SEED),--seed $(SEED)) --logs bin/chaos
 
+packages: ## build and check Debian and RPM packages in dist/
+	@scripts/packages
+	@scripts/check-packages
+
 bench: build ## benchmarks of the code, and of the network in the lab
 	@scripts/bench
 
