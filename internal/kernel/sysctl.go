@@ -13,7 +13,7 @@ import (
 )
 
 // The settings that decide whether compiled forwarding works, read from every
-// interface and from "all". Which of them are set, and to what, is the plan's
+// interface, from "all" and from "default", which interfaces to come start from. Which of them are set, and to what, is the plan's
 // matter; Snapshot also reads whatever else Apply has written.
 var (
 	ipv4Keys = []string{"accept_local", "accept_redirects", "forwarding", "ignore_routes_with_linkdown", "rp_filter", "send_redirects"}
@@ -25,7 +25,7 @@ var (
 func (k *Kernel) sysctls(links []mesh.Link) []mesh.Sysctl {
 	paths := map[string]bool{}
 	maps.Copy(paths, k.extra)
-	names := []string{"all"}
+	names := []string{"all", "default"}
 	for _, l := range links {
 		names = append(names, l.Name)
 	}

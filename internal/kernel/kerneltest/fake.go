@@ -50,6 +50,7 @@ var _ Fixture = (*Fake)(nil)
 func NewFake() *Fake {
 	f := &Fake{cables: map[string]bool{}, sysctls: map[string]string{}, wakes: map[chan struct{}]bool{}}
 	f.makeSysctls("all")
+	f.makeSysctls("default")
 	f.addLink(mesh.Link{Name: "lo", MTU: 65536})
 	return f
 }

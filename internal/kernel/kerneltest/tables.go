@@ -133,8 +133,10 @@ func (f *Fake) setSysctl(s mesh.Sysctl) error {
 		return unix.ENOENT
 	}
 	f.sysctls[s.Path] = s.Value
-	// forwarding of "all" is that of every interface, in both families.
+	// forwarding of "all" is that of every interface, in both families, and of those
+	// to come.
 	if family, ok := strings.CutSuffix(s.Path, "/conf/all/forwarding"); ok {
+		f.sysctls[family+"/conf/default/forwarding"] = s.Value
 		for _, l := range f.links {
 			f.sysctls[family+"/conf/"+l.Name+"/forwarding"] = s.Value
 		}
