@@ -42,8 +42,6 @@ var (
 
 	gossipOff = kind("gossip-off", finding.Warning, "The nodes do not tell each other which links are down",
 		"Gossip needs a key file, the same on every node, or `plain: true` in the cluster file. Without it every node only knows its own links: a single cut is survived all the same, a second one may not be.")
-	gossipStranger = kind("gossip-stranger", finding.Warning, "Somebody who does not belong to the mesh speaks to it",
-		"A message of the link state was refused: wrong key, unknown name or address, or a node that speaks for another. Nothing of it was used. A node with an old key or plan looks like this too.")
 	livenessOff = kind("liveness-off", finding.Warning, "Links are not watched",
 		"BFD does not run, so a link that has carrier and carries nothing is not noticed. Another BFD daemon on this machine may hold the port.")
 	livenessStranger = kind("bfd-stranger", finding.Warning, "BFD packets that no peer of the plan sends",

@@ -188,11 +188,7 @@ func (a *Agent) heard(t *turn, g Gossip) {
 		return
 	}
 	for _, s := range g.Strangers() {
-		who := s.Address.String()
-		if s.Node != "" {
-			who = fmt.Sprintf("%q at %s", s.Node, who)
-		}
-		t.report(finding.New(gossipStranger, "refused %d messages of the link state from %s: %s %s", s.Count, who, s.Cause, s.Detail))
+		t.report(s.Finding())
 	}
 	for _, m := range g.Members() {
 		switch {
