@@ -23,6 +23,7 @@ import (
 	// notices a package that is missing.
 	_ "github.com/usb4mesh/usb4mesh/internal/cabling"
 	_ "github.com/usb4mesh/usb4mesh/internal/diagnose"
+	_ "github.com/usb4mesh/usb4mesh/internal/gossip"
 	_ "github.com/usb4mesh/usb4mesh/internal/hw"
 	_ "github.com/usb4mesh/usb4mesh/internal/render"
 	_ "github.com/usb4mesh/usb4mesh/internal/survey"
