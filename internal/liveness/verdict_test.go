@@ -207,6 +207,36 @@ func TestVerdicts(t *testing.T) {
 	})
 }
 
+// An engine that was kept from running has not asked, so it blames nobody: neither for
+// packets that could not come while all stood still, nor for one lost answer.
+func TestStandstill(t *testing.T) {
+	for _, d := range []time.Duration{60 * time.Millisecond, 100 * time.Millisecond, time.Second} {
+		s := settled(t)
+		for _, e := range s.ends {
+			e.stopped = true
+		}
+		s.run(d)
+		for i := range s.ends {
+			s.proceed(i)
+		}
+		s.run(10 * time.Second)
+		for i, e := range s.ends {
+			if slices.Contains(e.verdicts, Dead) || s.verdict(i) != Alive {
+				t.Errorf("node %d stood still for %s: %v", i, d, e.verdicts)
+			}
+		}
+	}
+	j := newJudge(DefaultInterval, DefaultMultiplier, epoch)
+	j.packet(epoch, DefaultInterval)
+	j.advance(epoch)
+	j.echo(epoch.Add(60 * time.Millisecond))
+	j.down(expired, epoch.Add(time.Minute))
+	j.advance(epoch.Add(time.Minute))
+	if j.verdict != Alive {
+		t.Errorf("one lost answer, and the link is %s", j.verdict)
+	}
+}
+
 // A link that dies again and again must prove itself for longer and longer, up to a
 // limit, and is forgiven.
 func TestDamping(t *testing.T) {
