@@ -169,7 +169,8 @@ func (w *world) cleanup(ctx context.Context) ([]string, error) {
 			program = "/proc/self/exe"
 		}
 		if err := e.clean(ctx, n, program); err != nil {
-			return nil, err
+			diff = append(diff, err.Error())
+			continue
 		}
 		now, err := e.footprint(ctx, n)
 		if err != nil {
