@@ -1,6 +1,7 @@
 package liveness
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -274,6 +275,7 @@ func quiet(t testing.TB, d time.Duration, engines ...*Engine) {
 type process struct {
 	t    testing.TB
 	cmd  *exec.Cmd
+	out  *os.File // what it prints; nil unless it was started with startAs
 	done chan struct{}
 }
 
@@ -289,7 +291,10 @@ func (n *node) run(cmd *exec.Cmd) *process {
 		defer close(p.done)
 		err := unix.Setns(int(n.ns.Fd()), unix.CLONE_NEWNET)
 		if err == nil {
-			cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+			if cmd.SysProcAttr == nil {
+				cmd.SysProcAttr = &syscall.SysProcAttr{}
+			}
+			cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 			err = cmd.Start()
 		}
 		started <- err
@@ -335,14 +340,41 @@ func (p *process) end(s syscall.Signal) {
 // start starts an engine for the links in a process of its own in the node.
 func (n *node) start(c Config, links ...Link) *process {
 	n.t.Helper()
+	return n.startAs(nil, c, links...)
+}
+
+func (n *node) startAs(who *syscall.Credential, c Config, links ...Link) *process {
+	n.t.Helper()
 	job, err := json.Marshal(peerJob{c.Interval, c.RealTime, links})
 	if err != nil {
 		n.t.Fatal(err)
 	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(func() { r.Close() })
+	defer w.Close()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), asPeer+"="+string(job))
-	cmd.Stderr = os.Stderr
-	return n.run(cmd)
+	cmd.Stdout, cmd.Stderr = w, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: who}
+	p := n.run(cmd)
+	p.out = r
+	return p
+}
+
+// line waits for what the process prints: its sessions, when the first has a verdict.
+func (p *process) line() []byte {
+	p.t.Helper()
+	if err := p.out.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		p.t.Fatal(err)
+	}
+	b, err := bufio.NewReader(p.out).ReadBytes('\n')
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return b
 }
 
 type peerJob struct {
@@ -366,7 +398,15 @@ func runPeer(job string) {
 		os.Exit(1)
 	}
 	e.Set(j.Links)
-	for range e.Events() {
+	for told := false; ; told = true {
+		if _, ok := <-e.Events(); !ok {
+			break
+		}
+		if !told {
+			if err := json.NewEncoder(os.Stdout).Encode(e.Sessions()); err != nil {
+				fmt.Fprintln(os.Stderr, "peer:", err)
+			}
+		}
 	}
 	e.Close()
 }
