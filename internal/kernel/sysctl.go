@@ -17,7 +17,7 @@ import (
 // matter; Snapshot also reads whatever else Apply has written.
 var (
 	ipv4Keys = []string{"accept_local", "accept_redirects", "forwarding", "ignore_routes_with_linkdown", "rp_filter", "send_redirects"}
-	ipv6Keys = []string{"accept_dad", "accept_ra", "accept_redirects", "dad_transmits", "forwarding", "ignore_routes_with_linkdown"}
+	ipv6Keys = []string{"accept_dad", "accept_ra", "accept_redirects", "dad_transmits", "disable_ipv6", "forwarding", "ignore_routes_with_linkdown"}
 )
 
 // sysctls reads the known settings. What can't be read is left out: an interface

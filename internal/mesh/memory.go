@@ -23,7 +23,7 @@ type Memory struct {
 type LinkMemory struct {
 	Link      Link
 	Addresses []Address // host prefixes, which Diff takes away where the plan has them not
-	Added     []Address // others that were added, which nothing marks
+	Added     []Address // those that were added
 }
 
 // ValueMemory is a setting as it was found; Index is the interface that it belongs
@@ -66,8 +66,8 @@ func (m *Memory) Remember(have State, changes []Change) bool {
 				continue // goes with the interface that is made for it
 			}
 			fresh = m.link(have, l) || fresh
-			if c.Op == Add && !removable(*c.Address) {
-				fresh = m.added(l.Index, *c.Address) || fresh
+			if c.Op == Add {
+				fresh = m.added(l, *c.Address) || fresh
 			}
 		case c.Sysctl != nil:
 			fresh = m.sysctl(have, byName, *c.Sysctl) || fresh
@@ -120,12 +120,12 @@ func (m *Memory) of(index int) *LinkMemory {
 	return nil
 }
 
-func (m *Memory) added(index int, a Address) bool {
-	l := m.of(index)
-	if l == nil || slices.Contains(l.Added, a) {
+func (m *Memory) added(l Link, a Address) bool {
+	found := m.of(l.Index)
+	if found == nil || slices.Contains(called(found.Added, l.Name), a) || slices.Contains(called(found.Addresses, l.Name), a) {
 		return false
 	}
-	l.Added = append(l.Added, a)
+	found.Added = append(found.Added, a)
 	return true
 }
 
@@ -180,12 +180,8 @@ func (m *Memory) Undo(have State) []Change {
 	u := undoer{Memory: m, have: have, now: map[int]Link{}, ours: map[string]bool{}, goes: map[string]bool{}}
 	for _, l := range have.Links {
 		u.now[l.Index] = l
-		if owned(l) || m.of(l.Index) != nil {
-			u.ours[l.Name] = true
-		}
-		if owned(l) && l.Kind != KindPort && m.of(l.Index) == nil {
-			u.goes[l.Name] = true
-		}
+		u.ours[l.Name] = owned(l)
+		u.goes[l.Name] = owned(l) && l.Kind != KindPort && m.of(l.Index) == nil
 	}
 	u.tables()
 	u.addresses()
@@ -198,7 +194,7 @@ type undoer struct {
 	*Memory
 	have State
 	now  map[int]Link
-	ours map[string]bool // interfaces that we configured
+	ours map[string]bool // interfaces that bear our alias
 	goes map[string]bool // interfaces that we made
 
 	first, remove, add, made, values, last []Change
@@ -224,13 +220,13 @@ func (u *undoer) tables() {
 
 func (u *undoer) addresses() {
 	for _, a := range u.have.Addresses {
-		if !u.ours[a.Interface] || u.goes[a.Interface] {
+		if u.goes[a.Interface] {
 			continue
 		}
 		found := u.found(a.Interface)
 		was := found != nil && slices.Contains(called(found.Addresses, a.Interface), a)
 		added := found != nil && slices.Contains(called(found.Added, a.Interface), a)
-		if added || removable(a) && !was {
+		if added || u.ours[a.Interface] && removable(a) && !was {
 			u.remove = append(u.remove, Change{Op: Remove, Address: &a, Reason: madeByUs})
 		}
 	}

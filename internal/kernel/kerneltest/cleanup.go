@@ -93,7 +93,9 @@ func cleaningUp(b *bench) {
 	with := b.remember(&m)
 	b.must(with.Apply(b.ctx, mesh.Renames(with.state().Links, map[int]string{b.index(fresh): portB})))
 	want := triangle()
-	want.Addresses = append(want.Addresses, mesh.Address{Interface: portB, Local: netip.MustParsePrefix("fe80::7562:1/64")})
+	for _, port := range []string{portB, portC} { // the one is set down again, the other stays up
+		want.Addresses = append(want.Addresses, mesh.Address{Interface: port, Local: netip.MustParsePrefix("fe80::7562:1/64")})
+	}
 	with.converge(want)
 	// Another plan, and a second life of the program.
 	want.Routes, want.Sysctls = want.Routes[2:], append(want.Sysctls, mesh.Sysctl{Path: "net/ipv4/conf/tbt-b/rp_filter", Value: "1"})
