@@ -20,7 +20,7 @@ import (
 func newAgentCommand() *cobra.Command {
 	var o agent.Options
 	var socket, listen string
-	var debug bool
+	var debug, cleanup bool
 	cmd := &cobra.Command{
 		Use:     "agent",
 		GroupID: "run",
@@ -32,12 +32,17 @@ once, then the routes of all nodes are computed anew for the cabling that is lef
 nothing is healed step by step, or the agent says which cable to replug.
 
 It needs CAP_NET_ADMIN and CAP_NET_RAW, runs in the foreground and logs to stderr. SIGHUP makes
-it read the cluster file again; a file with errors is not used. When it ends, routes stay.`,
+it read the cluster file again; a file with errors is not used. When it ends, routes stay;
+--cleanup takes away what it has made, and gives settings and names back.`,
 		Example: `  usb4mesh agent --config /etc/usb4mesh/mesh.yaml
-  usb4mesh agent --config mesh.yaml --node 01 --once`,
+  usb4mesh agent --config mesh.yaml --node 01 --once
+  usb4mesh agent --cleanup`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Version, o.Log = versionText(), agentLog(cmd.ErrOrStderr(), debug)
+			if cleanup {
+				return agent.Cleanup(cmd.Context(), o)
+			}
 			return runAgent(cmd, o, socket, listen)
 		},
 	}
@@ -49,6 +54,7 @@ it read the cluster file again; a file with errors is not used. When it ends, ro
 	f.StringVar(&socket, "socket", agent.DefaultSocket, "unix socket for `usb4mesh status`; \"\" for none")
 	f.StringVar(&listen, "listen", "", "address of /metrics, /healthz and /status.json (as the cluster file says if not given); none for none")
 	f.BoolVar(&o.Once, "once", false, "bring the kernel to the plan once, then end")
+	f.BoolVar(&cleanup, "cleanup", false, "leave the kernel as it was before the agent's first start, then end")
 	f.BoolVar(&debug, "debug", false, "log every change")
 	rootFlag(cmd, &o.Root)
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")

@@ -98,7 +98,7 @@ func (a *Agent) healStep(ctx context.Context, t *turn, action heal.Action, paren
 		down := mesh.Link{Name: l.Name, Kind: l.Kind, Alias: l.Alias, MTU: l.MTU}
 		a.wake.up(causeLiveness) // the next turn sets it up again
 		return a.ask(func() error {
-			return a.parts.kernel.Apply(ctx, []mesh.Change{{Op: mesh.Set, Link: &down, Reason: "healing"}})
+			return a.parts.door.Apply(ctx, []mesh.Change{{Op: mesh.Set, Link: &down, Reason: "healing"}})
 		})
 	case heal.Rebind:
 		a.loop.limiter.Forget(name)

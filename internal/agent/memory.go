@@ -50,27 +50,31 @@ func (m *memoryFile) remember(seen map[string]string) {
 	}
 }
 
-// write replaces the file in one step: a reader sees the old or the new one, also
-// when the power fails.
-func (m *memoryFile) write() error {
-	data, err := json.MarshalIndent(m, "", "  ")
+func (m *memoryFile) write() error { return writeFile(m.path, m, true) }
+
+// writeFile replaces a file in one step: a reader sees the old or the new one. With
+// sync that also holds when the power fails.
+func writeFile(path string, v any, sync bool) error {
+	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(m.path), 0o750); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(m.path), ".state-*")
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(append(data, '\n'))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), m.path)
+	if sync {
+		err = errors.Join(err, f.Sync())
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", m.path, err), os.Remove(f.Name()))
+		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(f.Name()))
 	}
 	return nil
 }

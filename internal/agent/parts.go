@@ -13,8 +13,9 @@ import (
 
 // parts are what the agent works with: the real ones, or fakes of a test.
 type parts struct {
-	kernel   Kernel   // while Run runs
-	hardware Hardware // likewise
+	kernel   Kernel      // while Run runs
+	door     kernel.Door // to the kernel: it remembers what was there before
+	hardware Hardware
 
 	openKernel   func() (Kernel, error)
 	openHardware func() (Hardware, error)
@@ -30,8 +31,8 @@ type Kernel interface {
 	Watch(ctx context.Context) (<-chan struct{}, error)
 	// Steer never waits for the kernel's RTNL lock.
 	Steer(ctx context.Context, entries []mesh.Steer) error
-	// Rename gives the interface of an index another name, if that is free.
-	Rename(ctx context.Context, index int, name string) error
+	// Unsteer takes away all that Steer has made.
+	Unsteer(ctx context.Context) error
 	Close() error
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/usb4mesh/usb4mesh/internal/kernel"
 	"github.com/usb4mesh/usb4mesh/internal/liveness"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
 )
@@ -20,6 +21,7 @@ func (a *Agent) start() error {
 	if a.parts.kernel, err = a.parts.openKernel(); err != nil {
 		return errors.Join(fmt.Errorf("agent: %w", err), a.parts.hardware.Close())
 	}
+	a.parts.door = kernel.Remembering(a.parts.kernel, loadBefore(a.options.State).remember)
 	a.log.Info("agent starts", "mesh", a.loop.plan.Mesh, "node", a.options.Node, "digest", a.loop.digest, "version", a.options.Version)
 	return nil
 }

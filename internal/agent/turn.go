@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"time"
 
 	"github.com/usb4mesh/usb4mesh/internal/agent/match"
@@ -75,7 +74,7 @@ func (a *Agent) observe(ctx context.Context, t *turn) error {
 		var found []finding.Finding
 		err := a.ask(func() (err error) {
 			t.hardware, found = a.parts.hardware.Scan() // files of interfaces wait for RTNL too
-			t.have, err = a.parts.kernel.Snapshot(ctx)
+			t.have, err = a.parts.door.Snapshot(ctx)
 			return err
 		})
 		if err != nil {
@@ -85,10 +84,10 @@ func (a *Agent) observe(ctx context.Context, t *turn) error {
 		if try == 0 {
 			t.report(found...)
 		}
-		if len(t.match.Renames) == 0 || try == 2 {
+		if len(t.match.Names) == 0 || try == 2 {
 			break
 		}
-		if err := a.rename(ctx, t.match.Renames); err != nil {
+		if err := a.rename(ctx, t); err != nil {
 			t.report(finding.New(kernelRefuses, "interfaces can't be renamed: %v", err))
 			break
 		}
@@ -98,26 +97,17 @@ func (a *Agent) observe(ctx context.Context, t *turn) error {
 	return nil
 }
 
-// rename gives interfaces their names. Those that bear each other's, as when two
-// cables were plugged at once, first step aside.
-func (a *Agent) rename(ctx context.Context, renames []match.Rename) error {
-	aside := func(r match.Rename) string { return fmt.Sprintf("usb4mesh-%d", r.Index) }
-	return a.ask(func() error {
-		var errs []error
-		for _, r := range renames {
-			if slices.ContainsFunc(renames, func(o match.Rename) bool { return o.To == r.From }) {
-				errs = append(errs, a.parts.kernel.Rename(ctx, r.Index, aside(r)))
-			}
-		}
-		for _, r := range renames {
-			err := a.parts.kernel.Rename(ctx, r.Index, r.To)
-			if err == nil {
-				a.log.Info("interface is named", "from", r.From, "to", r.To, "index", r.Index)
-			}
-			errs = append(errs, err)
-		}
-		return errors.Join(errs...)
-	})
+// rename gives interfaces their names.
+func (a *Agent) rename(ctx context.Context, t *turn) error {
+	changes := mesh.Renames(t.have.Links, t.match.Names)
+	err := a.ask(func() error { return a.parts.door.Apply(ctx, changes) })
+	for _, c := range changes {
+		a.log.Info("interface is named", "index", c.Link.Index, "name", c.Link.Name, "reason", c.Reason, "error", err)
+	}
+	if err == nil {
+		t.stand = append(t.stand, changes...)
+	}
+	return err
 }
 
 // judge updates what is known of the ports, and tells the others if it is news.
@@ -189,7 +179,7 @@ func (a *Agent) apply(ctx context.Context, t *turn, want mesh.State) error {
 		}
 		t.failed = nil
 		var refused *kernel.ApplyError
-		err := a.ask(func() error { return a.parts.kernel.Apply(ctx, changes) })
+		err := a.ask(func() error { return a.parts.door.Apply(ctx, changes) })
 		switch {
 		case err == nil:
 			t.stand = append(t.stand, changes...)
@@ -200,7 +190,7 @@ func (a *Agent) apply(ctx context.Context, t *turn, want mesh.State) error {
 		default:
 			return err
 		}
-		if err := a.ask(func() (err error) { t.have, err = a.parts.kernel.Snapshot(ctx); return err }); err != nil {
+		if err := a.ask(func() (err error) { t.have, err = a.parts.door.Snapshot(ctx); return err }); err != nil {
 			return err
 		}
 		a.loop.limiter.Stands(t.have)

@@ -44,16 +44,10 @@ func (p Port) Plugged() bool { return p.Peer != nil || p.Kernel.Name != "" }
 // Part reports whether the port has an interface to the planned peer.
 func (p Port) Part() bool { return p.Kernel.Name != "" && p.Stranger == "" }
 
-// Rename is an interface that bears another name than planned.
-type Rename struct {
-	Index    int
-	From, To string
-}
-
 // Result is what was found.
 type Result struct {
 	Ports    []Port            // in the order of the plan
-	Renames  []Rename          // by index
+	Names    map[int]string    // planned names of interfaces that bear others, by index
 	Seen     map[string]string // UUIDs of peers that are what they should be
 	Findings []finding.Finding
 }
@@ -61,7 +55,7 @@ type Result struct {
 // Find matches ports to the plan. A machine that shows no USB4 controller at all
 // is believed by its interfaces' names.
 func Find(in Input) Result {
-	m := matcher{Input: in, self: in.Plan.Node(in.Node), result: Result{Seen: map[string]string{}}, taken: map[string]bool{}}
+	m := matcher{Input: in, self: in.Plan.Node(in.Node), result: Result{Seen: map[string]string{}, Names: map[int]string{}}, taken: map[string]bool{}}
 	if m.self == nil {
 		return m.result
 	}
@@ -69,7 +63,7 @@ func Find(in Input) Result {
 		m.result.Ports = append(m.result.Ports, m.port(l))
 	}
 	m.unplanned()
-	m.renames()
+	m.names()
 	return m.result
 }
 
@@ -229,12 +223,11 @@ func (m *matcher) unplanned() {
 	}
 }
 
-// renames lists the interfaces that have to be renamed.
-func (m *matcher) renames() {
+// names lists the interfaces that have to be renamed.
+func (m *matcher) names() {
 	for _, p := range m.result.Ports {
 		if p.Part() && p.Kernel.Name != p.Plan.Interface {
-			m.result.Renames = append(m.result.Renames, Rename{p.Kernel.Index, p.Kernel.Name, p.Plan.Interface})
+			m.result.Names[p.Kernel.Index] = p.Plan.Interface
 		}
 	}
-	slices.SortFunc(m.result.Renames, func(a, b Rename) int { return cmp.Compare(a.Index, b.Index) })
 }

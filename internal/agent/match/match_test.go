@@ -75,8 +75,8 @@ func TestNamesOfTheKernelDoNotCount(t *testing.T) {
 	w.plug(1, "c") // thunderbolt0
 	w.plug(0, "b") // thunderbolt1
 	r := w.find(t)
-	want := []Rename{{10, "thunderbolt1", "tbt-b"}, {11, "thunderbolt0", "tbt-c"}}
-	if diff := cmp.Diff(want, r.Renames); diff != "" {
+	want := map[int]string{10: "tbt-b", 11: "tbt-c"}
+	if diff := cmp.Diff(want, r.Names); diff != "" {
 		t.Errorf("renames (-want +got):\n%s", diff)
 	}
 	if len(r.Findings) > 0 || !r.Ports[0].Part() || !r.Ports[1].Part() {
@@ -91,7 +91,7 @@ func TestRenamedMeanwhile(t *testing.T) {
 	mac := hw.MAC(w.domains["a"][0].UUID, 2)
 	w.in.Links = []mesh.Link{{Name: "tbt-b", Index: 7, MAC: mac}, {Name: "thunderbolt0", Index: 8, MAC: "02:00:00:00:00:01"}}
 	r := w.find(t)
-	if r.Ports[0].Kernel.Index != 7 || len(r.Renames) != 0 {
+	if r.Ports[0].Kernel.Index != 7 || len(r.Names) != 0 {
 		t.Errorf("%+v", r)
 	}
 }
@@ -147,7 +147,7 @@ func TestWhoIsAtThePort(t *testing.T) {
 			if diff := cmp.Diff(tt.codes, codes(r)); diff != "" {
 				t.Errorf("findings (-want +got):\n%s", diff)
 			}
-			if tt.stranger != "" && (r.Ports[0].Part() || len(r.Renames) > 0 || len(r.Seen) > 0) {
+			if tt.stranger != "" && (r.Ports[0].Part() || len(r.Names) > 0 || len(r.Seen) > 0) {
 				t.Errorf("a stranger takes part: %+v", r)
 			}
 		})
