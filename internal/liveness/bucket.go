@@ -35,14 +35,14 @@ func (b *bucket) update(now time.Time) {
 		b.last = now
 		return
 	}
-	n := now.Sub(b.last) / b.refill
-	if n <= 0 {
-		return
-	}
-	if n >= time.Duration(b.spent) {
+	passed := now.Sub(b.last)
+	n := int(passed / b.refill)
+	switch {
+	case n <= 0:
+	case n >= b.spent:
 		b.spent, b.last = 0, now
-		return
+	default:
+		b.spent -= n
+		b.last = now.Add(-(passed % b.refill))
 	}
-	b.spent -= int(n)
-	b.last = b.last.Add(n * b.refill)
 }

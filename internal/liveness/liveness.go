@@ -48,14 +48,15 @@ const (
 type Verdict string
 
 const (
-	// Unknown: the session has not been up since the interface appeared, and it is too early to say more.
+	// Unknown is a link whose session has not been up since the interface appeared, while
+	// it is too early to say more.
 	Unknown Verdict = "unknown"
-	// Alive: packets pass both ways.
+	// Alive is a link over which packets pass both ways.
 	Alive Verdict = "alive"
-	// Dead: nothing passes, in one direction at least.
+	// Dead is a link over which nothing passes, in one direction at least.
 	Dead Verdict = "dead"
-	// Absent: the peer's kernel answers over this link, its BFD does not. The link is not dead:
-	// an agent restarts, is stopped, or was never installed.
+	// Absent is a peer whose kernel answers over this link and whose BFD does not. The
+	// link is not dead: an agent restarts, is stopped, or was never installed.
 	Absent Verdict = "absent"
 )
 

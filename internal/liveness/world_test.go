@@ -42,7 +42,6 @@ type node struct {
 	t    testing.TB
 	ns   *os.File
 	net  *netlink.Handle
-	v4   bool // addresses of cables
 	side int
 }
 
