@@ -247,7 +247,7 @@ func (m *machines) follows(k *machine, disk *diskTree, u netlink.LinkUpdate) {
 		carrier = "1"
 	}
 	for name, value := range map[string]string{
-		"flags": fmt.Sprintf("%#x", uint32(u.Flags)&0xffff), "operstate": a.OperState.String(), "carrier": carrier,
+		"flags": fmt.Sprintf("%#x", u.Flags&0xffff), "operstate": a.OperState.String(), "carrier": carrier,
 		"mtu": strconv.Itoa(a.MTU), "address": a.HardwareAddr.String(),
 	} {
 		p.cable.SetInterface(p.end, name, value)

@@ -45,7 +45,8 @@ type StepResult struct {
 	SettledMillis float64  `json:"settled_ms"`     // from its end until all was right
 	Pairs         int      `json:"pairs"`          // that were walked and crossed by a packet
 	Separated     int      `json:"separated"`
-	Wrong         []string `json:"wrong"` // when the time was up
+	WaitedFor     string   `json:"waited_for,omitempty"` // what was wrong last before all was right
+	Wrong         []string `json:"wrong"`                // when the time was up
 }
 
 // AgentUsage is what an agent held at the start and at the end, with the same cables.
@@ -98,7 +99,7 @@ func (r *runner) progress(stage string, done int) {
 
 func (r *runner) run(ctx context.Context) error {
 	r.progress("settling", 0)
-	if v, _, err := r.settle(ctx); err != nil || len(v.Wrong) > 0 {
+	if v, _, _, err := r.settle(ctx); err != nil || len(v.Wrong) > 0 {
 		r.problem("before any step: %s", first(v.Wrong))
 		return err
 	}
@@ -134,8 +135,9 @@ func (r *runner) step(ctx context.Context, s Step) (good bool, err error) {
 			out.Out = append(out.Out, c.Name)
 		}
 	}
-	v, took, err := r.settle(ctx)
-	out.SettledMillis, out.Pairs, out.Separated, out.Wrong = float64(took.Microseconds())/1000, v.Reached, v.Separated, v.Wrong
+	v, last, took, err := r.settle(ctx)
+	out.SettledMillis, out.WaitedFor = float64(took.Microseconds())/1000, last
+	out.Pairs, out.Separated, out.Wrong = v.Reached, v.Separated, v.Wrong
 	if err != nil {
 		return false, fmt.Errorf("step %s: %w", s, err)
 	}
@@ -245,29 +247,30 @@ const (
 	settlePoll = 30 * time.Millisecond
 )
 
-// settle waits until nothing is wrong, and then once more.
-func (r *runner) settle(ctx context.Context) (v lab.Verdict, took time.Duration, err error) {
+// settle waits until nothing is wrong, and looks once more. It returns the last
+// verdict, what was wrong before that, and how long it took.
+func (r *runner) settle(ctx context.Context) (v lab.Verdict, last string, took time.Duration, err error) {
 	begin := time.Now()
 	for good := 0; good < 2; {
 		if v, err = r.l.Verify(ctx); err != nil {
-			return v, time.Since(begin), err
+			return v, last, time.Since(begin), err
 		}
 		switch {
 		case len(v.Wrong) > 0:
-			good = 0
+			good, last = 0, first(v.Wrong)
 		case good == 0:
 			took, good = time.Since(begin), 1
 		default:
 			good++
 		}
 		if good == 0 && time.Since(begin) > r.o.Settle {
-			return v, time.Since(begin), nil
+			return v, last, time.Since(begin), nil
 		}
 		if err := sleep(ctx, settlePoll); err != nil {
-			return v, took, err
+			return v, last, took, err
 		}
 	}
-	return v, took, nil
+	return v, last, took, nil
 }
 
 // end plugs everything, and compares what the agents hold with what they held.
@@ -281,7 +284,7 @@ func (r *runner) end(ctx context.Context, before map[string]lab.AgentInfo) error
 			}
 		}
 	}
-	if v, _, err := r.settle(ctx); err != nil || len(v.Wrong) > 0 {
+	if v, _, _, err := r.settle(ctx); err != nil || len(v.Wrong) > 0 {
 		r.problem("with all cables plugged again: %s", first(v.Wrong))
 		return err
 	}

@@ -41,11 +41,16 @@ func (r *Report) WriteText(w io.Writer, colour bool) error {
 	return err
 }
 
-// writeKinds says how long steps of each kind took to settle.
+// writeKinds says how long steps of each kind took to settle, and what the slowest
+// waited for.
 func (r *Report) writeKinds(b *strings.Builder) {
 	took := map[Kind][]float64{}
+	var slowest StepResult
 	for _, s := range r.Steps {
 		took[s.Kind] = append(took[s.Kind], s.SettledMillis)
+		if s.SettledMillis > slowest.SettledMillis {
+			slowest = s
+		}
 	}
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "  step\ttimes\tsettled: median\tworst")
@@ -58,6 +63,9 @@ func (r *Report) writeKinds(b *strings.Builder) {
 		fmt.Fprintf(t, "  %s\t%d\t%.0f ms\t%.0f ms\n", w.kind, len(all), all[len(all)/2], all[len(all)-1])
 	}
 	t.Flush() // a strings.Builder takes everything
+	if slowest.WaitedFor != "" {
+		fmt.Fprintf(b, "  The slowest, step %s, waited for this: %s\n", slowest.Step, slowest.WaitedFor)
+	}
 }
 
 func (r *Report) writeAgents(b *strings.Builder) {
