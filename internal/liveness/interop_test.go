@@ -39,7 +39,8 @@ const (
 	theirMultiplier = 4
 )
 
-func TestInteropFRR(t *testing.T) {
+func needFRR(t testing.TB) {
+	t.Helper()
 	for _, name := range []string{"zebra", "bfdd"} {
 		if _, err := os.Stat("/usr/lib/frr/" + name); err != nil {
 			t.Skipf("FRR is not installed: %v", err)
@@ -48,13 +49,20 @@ func TestInteropFRR(t *testing.T) {
 	if os.Geteuid() != 0 || os.Getenv(inside) != "" {
 		t.Skip("FRR's daemons change to the user frr, which takes root")
 	}
+}
+
+func TestInteropFRR(t *testing.T) {
+	needFRR(t)
 	bothFamilies(t, func(t *testing.T, v4 bool) {
 		interop(t, v4, func(n *node, l Link) other { return startFRR(t, n, l) })
 	})
 }
 
+// birdPath is where Debian has it: not on every PATH.
+const birdPath = "/usr/sbin/bird"
+
 func TestInteropBIRD(t *testing.T) {
-	if _, err := exec.LookPath("bird"); err != nil {
+	if _, err := exec.LookPath(birdPath); err != nil {
 		t.Skipf("BIRD is not installed: %v", err)
 	}
 	bothFamilies(t, func(t *testing.T, v4 bool) {
@@ -150,7 +158,7 @@ func interop(t *testing.T, v4 bool, start func(*node, Link) other) {
 }
 
 // folder makes a short-lived folder with a short name, for sockets.
-func folder(t *testing.T) string {
+func folder(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "bfd")
 	if err != nil {
@@ -160,7 +168,7 @@ func folder(t *testing.T) string {
 	return dir
 }
 
-func waitForFile(t *testing.T, path string) {
+func waitForFile(t testing.TB, path string) {
 	t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if _, err := os.Stat(path); err == nil {
@@ -171,21 +179,33 @@ func waitForFile(t *testing.T, path string) {
 }
 
 type frr struct {
-	dir  string
-	link Link
+	dir     string
+	link    Link
+	daemons []*process // zebra, bfdd
 }
 
-func startFRR(t *testing.T, n *node, l Link) *frr {
+func startFRR(t testing.TB, n *node, l Link) *frr {
 	t.Helper()
-	f := &frr{dir: folder(t), link: l}
+	f := startDaemons(t, n, "bfd\n"+frrPeer(l, theirRx, theirTx, theirMultiplier))
+	f.link = l
+	return f
+}
+
+func frrPeer(l Link, rx, tx time.Duration, multiplier int) string {
+	return fmt.Sprintf(" peer %s local-address %s interface %s\n  receive-interval %d\n  transmit-interval %d\n  detect-multiplier %d\n",
+		l.Remote, l.Local, l.Name, rx.Milliseconds(), tx.Milliseconds(), multiplier)
+}
+
+// startDaemons starts zebra and bfdd with a configuration.
+func startDaemons(t testing.TB, n *node, config string) *frr {
+	t.Helper()
+	f := &frr{dir: folder(t)}
 	u, err := user.Lookup("frr")
 	if err != nil {
 		t.Skipf("FRR is not installed in full: %v", err)
 	}
 	uid, _ := strconv.Atoi(u.Uid)
 	gid, _ := strconv.Atoi(u.Gid)
-	config := fmt.Sprintf("bfd\n peer %s local-address %s interface %s\n  receive-interval %d\n  transmit-interval %d\n  detect-multiplier %d\n",
-		l.Remote, l.Local, l.Name, theirRx.Milliseconds(), theirTx.Milliseconds(), theirMultiplier)
 	for name, text := range map[string]string{"frr.conf": config, "empty.conf": "", "vtysh.conf": ""} {
 		if err := os.WriteFile(filepath.Join(f.dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -202,7 +222,7 @@ func startFRR(t *testing.T, n *node, l Link) *frr {
 		if d == "bfdd" {
 			args = append(args, "--bfdctl", f.dir+"/bfdd.sock")
 		}
-		n.first(exec.Command("/usr/lib/frr/"+d, args...))
+		f.daemons = append(f.daemons, n.first(exec.Command("/usr/lib/frr/"+d, args...)))
 		waitForFile(t, f.dir+"/"+d+".vty")
 		if d == "zebra" {
 			waitForFile(t, f.dir+"/zserv.api")
@@ -212,7 +232,7 @@ func startFRR(t *testing.T, n *node, l Link) *frr {
 	return f
 }
 
-func (f *frr) vtysh(t *testing.T, args ...string) []byte {
+func (f *frr) vtysh(t testing.TB, args ...string) []byte {
 	t.Helper()
 	cmd := exec.Command("vtysh", append([]string{"--vty_socket", f.dir, "--config_dir", f.dir, "-H", "/dev/null"}, args...)...)
 	out, err := cmd.CombinedOutput()
@@ -274,7 +294,7 @@ protocol bfd watch {
 	if err := os.WriteFile(b.dir+"/bird.conf", []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("bird", "-f", "-c", b.dir+"/bird.conf", "-s", b.dir+"/bird.ctl", "-P", b.dir+"/bird.pid")
+	cmd := exec.Command(birdPath, "-f", "-c", b.dir+"/bird.conf", "-s", b.dir+"/bird.ctl", "-P", b.dir+"/bird.pid")
 	cmd.Stderr = os.Stderr
 	n.first(cmd)
 	waitForFile(t, b.dir+"/bird.ctl")
@@ -283,7 +303,7 @@ protocol bfd watch {
 
 func (b *bird) birdc(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := exec.Command("birdc", append([]string{"-s", b.dir + "/bird.ctl"}, args...)...)
+	cmd := exec.Command(birdPath+"c", append([]string{"-s", b.dir + "/bird.ctl"}, args...)...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, out)

@@ -85,6 +85,7 @@ type Session struct {
 	SendErrors     uint64
 	Echoes         uint64 // echo requests sent to the peer's kernel
 	Replies        uint64 // and answered
+	Lost           int    // times that the session went down from Up, and nobody had ordered it
 	Flaps          int    // times that the link became Dead after it was Alive or Absent
 }
 

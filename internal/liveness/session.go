@@ -7,6 +7,7 @@ import "time"
 type session struct {
 	machine
 	judge judge
+	lost  int // times that the session went down from up, and nobody had ordered it
 }
 
 // receive takes a packet that came from the peer over this link.
@@ -22,6 +23,7 @@ func (s *session) receive(p *packet, now time.Time) error {
 	case p.state == stateAdminDown:
 		s.judge.down(ordered, now)
 	case before == stateUp:
+		s.lost++
 		s.judge.down(signaled, now)
 	}
 	s.judge.advance(now)
@@ -33,6 +35,7 @@ func (s *session) advance(now time.Time) {
 	before := s.state
 	s.machine.advance(now)
 	if before == stateUp && s.state != stateUp {
+		s.lost++
 		s.judge.down(expired, now)
 	}
 	s.judge.advance(now)

@@ -207,6 +207,7 @@ func (w *watch) wakes(now time.Time) time.Time {
 // inherit takes over what is remembered of an interface that went and came back.
 func (w *watch) inherit(old *watch) {
 	w.count = old.count
+	w.lost = old.lost
 	w.judge.flaps, w.judge.deaths, w.judge.died = old.judge.flaps, old.judge.deaths, old.judge.died
 }
 
@@ -230,6 +231,7 @@ func (w *watch) report(realTime bool) Session {
 	s.Problems = append([]string(nil), w.problems...)
 	d := s.Drops
 	s.Dropped = d.Malformed + d.HopLimit + d.Source + d.Discriminator + d.Flood
+	s.Lost = w.lost
 	s.Flaps = w.judge.flaps
 	return s
 }
