@@ -38,7 +38,7 @@ type ValueMemory struct {
 // does not reach it, before the changes are carried out; have is the state that
 // they were computed from.
 func (m *Memory) Remember(have State, changes []Change) bool {
-	fresh := false
+	fresh := m.forget(have)
 	if !m.Begun {
 		m.begin(have)
 		fresh = true
@@ -74,6 +74,19 @@ func (m *Memory) Remember(have State, changes []Change) bool {
 		}
 	}
 	return fresh
+}
+
+// forget drops what is gone: the kernel gives no index twice, and a cable that is
+// plugged a thousand times would fill the memory.
+func (m *Memory) forget(have State) bool {
+	there := map[int]bool{0: true}
+	for _, l := range have.Links {
+		there[l.Index] = true
+	}
+	was := len(m.Links) + len(m.Sysctls)
+	m.Links = slices.DeleteFunc(m.Links, func(l LinkMemory) bool { return !there[l.Link.Index] })
+	m.Sysctls = slices.DeleteFunc(m.Sysctls, func(v ValueMemory) bool { return !there[v.Index] })
+	return len(m.Links)+len(m.Sysctls) < was
 }
 
 // begin notes what bears our mark although we have made nothing yet.

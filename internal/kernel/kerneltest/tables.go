@@ -113,6 +113,7 @@ var defaults = map[string]string{
 	"ipv6/conf/%s/accept_ra":                   "1",
 	"ipv6/conf/%s/accept_redirects":            "1",
 	"ipv6/conf/%s/dad_transmits":               "1",
+	"ipv6/conf/%s/disable_ipv6":                "0",
 	"ipv6/conf/%s/forwarding":                  "0",
 	"ipv6/conf/%s/ignore_routes_with_linkdown": "0",
 	"ipv4/neigh/%s/retrans_time_ms":            "1000",
