@@ -88,7 +88,6 @@ type loop struct {
 	stateSince time.Time
 	seen       map[string]time.Time // findings, since when
 	routes     map[string]routeSince
-	diagnosed  time.Time
 	diagnosis  []finding.Finding
 }
 

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -58,12 +57,6 @@ func (b *before) remember(have mesh.State, changes []mesh.Change) error {
 	if !b.Memory.Remember(have, changes) {
 		return nil
 	}
-	there := map[int]bool{0: true}
-	for _, l := range have.Links {
-		there[l.Index] = true
-	}
-	b.Memory.Links = slices.DeleteFunc(b.Memory.Links, func(l mesh.LinkMemory) bool { return !there[l.Link.Index] })
-	b.Memory.Sysctls = slices.DeleteFunc(b.Memory.Sysctls, func(v mesh.ValueMemory) bool { return !there[v.Index] })
 	return writeFile(b.path, b, false)
 }
 

@@ -99,8 +99,9 @@ func (p *port) judge(now time.Time, watched bool) (again time.Time, changed bool
 			why = whyUntried
 		}
 	default:
-		again = p.alive.Add(p.hold(now))
-		if usable = !now.Before(again); usable {
+		hold := p.hold(now)
+		again = p.alive.Add(hold)
+		if usable = hold == 0 || !now.Before(again); usable {
 			again = time.Time{}
 		} else {
 			why = whyUnsteady

@@ -11,10 +11,6 @@ import (
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
 )
 
-// diagnoseEvery bounds how often the rules of diagnose are asked: what they judge
-// changes slowly.
-const diagnoseEvery = time.Minute
-
 // judgeTurn adds what follows from a turn to its findings.
 func (a *Agent) judgeTurn(t *turn) {
 	t.problems()
@@ -42,8 +38,8 @@ func (a *Agent) judgeTurn(t *turn) {
 		t.report(finding.New(foreignChanges, "%s takes %d objects of the mesh away again and again, one of them %d times: %s", who, len(often), often[0].Count, strings.TrimPrefix(often[0].Object, "add ")).
 			Hinted("tell it to leave tbt-* and %s alone", mesh.IdentityInterface))
 	}
-	if t.started.Sub(a.loop.diagnosed) >= diagnoseEvery {
-		a.loop.diagnosed, a.loop.diagnosis = t.started, nil
+	if t.cause == causeTimer && len(t.stand) == 0 { // what is about to change needs no advice
+		a.loop.diagnosis = nil
 		for _, f := range diagnose.Run(diagnose.Input{Hardware: t.hardware, MTU: a.loop.plan.MTU}) {
 			a.loop.diagnosis = append(a.loop.diagnosis, f.Plain())
 		}

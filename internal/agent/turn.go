@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/usb4mesh/usb4mesh/internal/agent/match"
@@ -80,6 +81,9 @@ func (a *Agent) observe(ctx context.Context, t *turn) error {
 		if err != nil {
 			return err
 		}
+		if l, ok := link(t.have, mesh.IdentityInterface); ok && l.Kind == mesh.KindBridge && strings.HasPrefix(l.Alias, mesh.AliasPrefix) {
+			a.loop.kind = mesh.KindBridge // this kernel had no dummy when it was made
+		}
 		t.match = match.Find(a.known(t))
 		if try == 0 {
 			t.report(found...)
@@ -113,6 +117,7 @@ func (a *Agent) rename(ctx context.Context, t *turn) error {
 // judge updates what is known of the ports, and tells the others if it is news.
 func (a *Agent) judge(t *turn) {
 	a.mu.Lock()
+	now := time.Now()
 	sessions := map[string]liveness.Session{}
 	if a.shared.liveness != nil {
 		for _, s := range a.shared.liveness.Sessions() {
@@ -125,11 +130,11 @@ func (a *Agent) judge(t *turn) {
 		if m.Kernel.Name != m.Plan.Interface {
 			m.Kernel = mesh.Link{} // it could not be named: it takes no part
 		}
-		p.see(t.started, m, a.loop.turn == 1 && routed(t.have, p.Plan.Interface))
+		p.see(now, m, a.loop.turn == 1 && routed(t.have, p.Plan.Interface))
 		if s, ok := sessions[p.Plan.Interface]; ok {
-			p.hear(t.started, s.Link.Index, s.Verdict) // an event may be on its way still
+			p.hear(now, s.Link.Index, s.Verdict) // an event may be on its way still
 		}
-		again, news := p.judge(t.started, a.shared.watched)
+		again, news := p.judge(now, a.shared.watched)
 		changed = changed || news
 		if news {
 			a.log.Info("link", "link", p.Plan.Interface, "usable", p.usable, "why", p.why, "index", p.index)
