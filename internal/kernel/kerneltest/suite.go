@@ -46,6 +46,8 @@ func Suite(t *testing.T, open func() Fixture) {
 		{"a changed identity moves", changedIdentity},
 		{"a point to point address", pointToPoint},
 		{"foreign objects survive, ours are cleaned up", foreignObjects},
+		{"what somebody deletes comes back", deletedByOthers},
+		{"routes, rules and addresses of others stay", strangersTables},
 		{"a foreign route in the way is reported and stays", foreignConflict},
 		{"a foreign alias is respected", foreignAlias},
 		{"ports are neither made nor removed", portsAreKept},
