@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -313,6 +314,25 @@ func (u *undoer) overwritten(s Sysctl) bool {
 		slices.ContainsFunc(u.values, func(c Change) bool { return c.Sysctl.Path == forwarding6 && c.Sysctl.Value != s.Value })
 }
 
+// formerName is the name that an interface came with, or one like it: the driver
+// gives the lowest free number, and when a port of that name was renamed, the next
+// one got it too.
+func (u *undoer) formerName(l Link, name string, given map[int]string) string {
+	taken := func(name string) bool {
+		for _, other := range u.have.Links {
+			if found := u.of(other.Index); other.Index != l.Index && (given[other.Index] == name || found == nil && other.Name == name) {
+				return true
+			}
+		}
+		return false
+	}
+	stem := strings.TrimRight(name, "0123456789")
+	for n := 0; taken(name); n++ {
+		name = stem + strconv.Itoa(n)
+	}
+	return name
+}
+
 func (u *undoer) links() {
 	names := map[int]string{}
 	for _, l := range u.have.Links {
@@ -321,7 +341,7 @@ func (u *undoer) links() {
 		case u.goes[l.Name]:
 			u.made = append(u.made, Change{Op: Remove, Link: &l, Reason: madeByUs})
 		case found != nil:
-			names[l.Index] = found.Link.Name
+			names[l.Index] = u.formerName(l, found.Link.Name, names)
 			was := Link{Name: l.Name, Kind: l.Kind, Alias: found.Link.Alias, MTU: found.Link.MTU, Up: found.Link.Up}
 			if linkReason(l, was) != "" {
 				u.last = append(u.last, Change{Op: Set, Link: &was, Reason: asBefore})
