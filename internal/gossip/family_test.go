@@ -36,9 +36,14 @@ func TestOneFamilyFails(t *testing.T) {
 				w.announceAll()
 				w.settle()
 				w.air.set(func(from, _ netip.Addr) bool { return from.Is4() != v4 })
+				w.nodes["01"].Announce(w.links("01", "4"))
+				took := w.until(10*time.Second, "spread", func(g *Gossip) error { return says(g, "01", "4", false) })
+				if took > 40*time.Millisecond {
+					t.Errorf("a change right after took %v", took)
+				}
 				time.Sleep(10 * time.Second)
 				w.nodes["01"].Announce(w.links("01", "1"))
-				took := w.until(10*time.Second, "spread", func(g *Gossip) error { return says(g, "01", "1", false) })
+				took = w.until(10*time.Second, "spread", func(g *Gossip) error { return says(g, "01", "1", false) })
 				if took > 200*time.Millisecond {
 					t.Errorf("a change took %v", took)
 				}

@@ -25,7 +25,7 @@ type flood struct {
 
 	mu    sync.Mutex
 	waves map[string]*wave // by origin: a newer advert takes the place of an older one
-	last  time.Time        // first round of the last own wave
+	last  time.Time        // when an own wave had its first round
 }
 
 // wave is an advert on its way.
@@ -64,7 +64,6 @@ func (f *flood) own() {
 	if next := f.last.Add(ownGap); next.After(now) {
 		due = next
 	}
-	f.last = due
 	f.waves[a.Origin] = &wave{own: true, msg: a.encode(), due: due}
 	f.mu.Unlock()
 	f.wakeUp()
@@ -116,6 +115,9 @@ func (f *flood) round(now time.Time) time.Duration {
 	for origin, w := range f.waves {
 		if !w.due.After(now) {
 			jobs = append(jobs, job{origin, *w})
+			if w.own && w.round == 0 {
+				f.last = now
+			}
 			rounds := relayRounds
 			if w.own {
 				rounds = ownRounds

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +28,30 @@ func TestSpread(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Many changes at once are one or two to the others, and the last one does not wait.
+func TestBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4)
+		w.startAll()
+		w.announceAll()
+		w.settle()
+		time.Sleep(2 * time.Second)
+		before := w.air.sentBy(identity(1))
+		for range 100 {
+			w.nodes["01"].Announce(w.links("01", "4"))
+			w.nodes["01"].Announce(w.links("01", "1"))
+		}
+		took := w.until(time.Second, "spread", func(g *Gossip) error { return says(g, "01", "1", false) })
+		if took > ownGap+5*time.Millisecond {
+			t.Errorf("the last of many changes took %v", took)
+		}
+		time.Sleep(900 * time.Millisecond)
+		if n := w.air.sentBy(identity(1)) - before; n > 5000 {
+			t.Errorf("%d bytes were sent", n)
+		}
+	})
 }
 
 // The same with 30 % of all datagrams lost.
@@ -211,7 +236,13 @@ func TestLeave(t *testing.T) {
 		start := time.Now()
 		g.Announce(w.links("02", "2"))
 		g.Announce(w.links("02", "1"))
-		if err := g.Close(); err != nil {
+		closed := make(chan error)
+		go func() { closed <- g.Close() }()
+		took := w.until(time.Second, "last word", func(g *Gossip) error { return says(g, "02", "1", false) })
+		if took > 5*time.Millisecond {
+			t.Errorf("the last word took %v", took)
+		}
+		if err := <-closed; err != nil {
 			t.Fatal(err)
 		}
 		if err := g.Close(); err != nil {
@@ -221,12 +252,43 @@ func TestLeave(t *testing.T) {
 			if g.isAlive("02") {
 				return fmt.Errorf("02 is alive")
 			}
-			return says(g, "02", "1", false) // its last word
+			return nil
 		})
 		if took := time.Since(start); took > time.Second {
 			t.Errorf("it took %v", took)
 		}
 		w.start("02").Announce(w.links("02"))
 		w.settle()
+	})
+}
+
+// Whatever is sent in two seconds is lost: the next probes find out that nodes know
+// different things.
+func TestDigest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 8)
+		w.startAll()
+		w.announceAll()
+		w.settle()
+		var deaf atomic.Bool
+		w.air.mu.Lock()
+		w.air.lose = deaf.Load
+		w.air.mu.Unlock()
+		for i := range 5 {
+			deaf.Store(true)
+			up := i%2 == 1
+			links := w.links("01", "1")
+			if up {
+				links = w.links("01")
+			}
+			w.nodes["01"].Announce(links)
+			time.Sleep(2 * time.Second)
+			deaf.Store(false)
+			took := w.until(time.Minute, "found out", func(g *Gossip) error { return says(g, "01", "1", up) })
+			if took > 4*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			time.Sleep(10 * time.Second)
+		}
 	})
 }

@@ -159,7 +159,7 @@ func TestStrangers(t *testing.T) {
 					t.Errorf("%v; %s was counted %d times, want %d", causes(g), tt.cause, got, want)
 				}
 				if len(g.Strangers()) != 1 {
-					t.Errorf("reported as %v", g.Strangers())
+					t.Fatalf("reported as %v", g.Strangers())
 				}
 				if len(g.changed) != 1 {
 					t.Error("nobody was told")
@@ -376,6 +376,16 @@ func TestFlood(t *testing.T) {
 		}
 		w.until(2*time.Second, "announcement in a flood", func(g *Gossip) error { return says(g, "02", "1", false) })
 		g := w.nodes["01"]
+		before := g.Stats().Refused
+		for range 100 { // ten times as fast
+			for range 300 {
+				w.air.send(junk, netip.AddrPortFrom(identity(2), DefaultPort), to)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		if n := g.Stats().Refused - before; n > 15_000 {
+			t.Errorf("a node takes %d packets in 100 ms from a flood", n)
+		}
 		if n := len(g.Strangers()); n > strangerLimit {
 			t.Errorf("%d strangers are remembered", n)
 		}
