@@ -39,7 +39,7 @@ type Turns struct {
 // Packets that are under way at the moment of a change may go astray for some
 // hops, but as each node goes over once, that ends.
 //
-// Without the rule, packets go round at some moments in a Petersen graph and most
+// Without the rule, packets go round at some moments in a Petersen graph and many
 // random ones, though not in rings of 3 to 8 nodes and full meshes, where the old
 // tables take what comes back for a sign of a failure and send it on. No single
 // order of nodes keeps the rule for all destinations, even in a ring of six.
