@@ -102,6 +102,11 @@ func (m *Machine) SetLink(ctx context.Context, in wire.SetLink) error {
 	return m.call(ctx, "SetLink", in, &wire.None{})
 }
 
+// SetRoute adds or replaces a route.
+func (m *Machine) SetRoute(ctx context.Context, in wire.Route) error {
+	return m.call(ctx, "SetRoute", in, &wire.None{})
+}
+
 // Ping sends echo requests.
 func (m *Machine) Ping(ctx context.Context, in wire.Ping) (wire.Pinged, error) {
 	var out wire.Pinged

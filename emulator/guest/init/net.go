@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -82,6 +83,39 @@ func (g *Guest) SetLink(in wire.SetLink, _ *wire.None) error {
 	}
 	if err != nil {
 		return fmt.Errorf("interface %s: %w", in.Name, err)
+	}
+	return nil
+}
+
+// SetRoute adds or replaces a route. Gateways are taken as they are (onlink).
+func (g *Guest) SetRoute(in wire.Route, _ *wire.None) error {
+	l, err := netlink.LinkByName(in.Dev)
+	if err != nil {
+		return fmt.Errorf("interface %s: %w", in.Dev, err)
+	}
+	to, err := netlink.ParseIPNet(in.To)
+	if err != nil {
+		return err
+	}
+	r := netlink.Route{LinkIndex: l.Attrs().Index, Dst: to, Priority: in.Metric}
+	if in.Via != "" {
+		via, err := netip.ParseAddr(in.Via)
+		if err != nil {
+			return err
+		}
+		r.Gw, r.Flags = via.AsSlice(), int(netlink.FLAG_ONLINK)
+	} else if to.IP.To4() != nil {
+		r.Scope = netlink.SCOPE_LINK
+	}
+	if in.Source != "" {
+		source, err := netip.ParseAddr(in.Source)
+		if err != nil {
+			return err
+		}
+		r.Src = source.AsSlice()
+	}
+	if err := netlink.RouteReplace(&r); err != nil {
+		return fmt.Errorf("route to %s via %s dev %s: %w", in.To, in.Via, in.Dev, err)
 	}
 	return nil
 }

@@ -100,6 +100,15 @@ type SetLink struct {
 	Addresses []string // to be added, with prefix length
 }
 
+// Route is one to add, or to replace if there is one to the same destination with the same metric.
+type Route struct {
+	To     string // with prefix length
+	Via    string // gateway, empty for a direct one
+	Dev    string
+	Source string
+	Metric int
+}
+
 // Ping asks for ICMP echo requests, one after the other.
 type Ping struct {
 	To       string // may have a zone: "fe80::1%thunderbolt0"
