@@ -1,11 +1,11 @@
 package fabric
 
 import (
-	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"time"
+
+	"github.com/usb4mesh/usb4mesh/emulator/nhi"
 )
 
 // Options of a fabric.
@@ -24,11 +24,12 @@ type Socket struct {
 	// Path of the Unix socket, for
 	// -device '{"driver":"vfio-user-pci","socket":{"type":"unix","path":PATH},...}'.
 	Path string
-	// Address is the place on the guest's root bus that the real machine's function has
-	// or comes nearest to, as QEMU's "addr" takes it: "0d.2". Functions of one device need
-	// "multifunction":true on function 0, if there is one, and on each other.
+	// Address is the place on the guest's root bus, as QEMU's "addr" takes it. AMD's two
+	// functions are "08.5" and "08.6", as on the real machines: give both
+	// "multifunction":"on", and put some other device with "multifunction":"on" at "08.0",
+	// without which a guest does not look at the other functions.
 	Address string
-	// Model is the PCI identity: "1022:1668".
+	// Model is the PCI identity, vendor and device: "1022:1668".
 	Model string
 }
 
@@ -60,52 +61,6 @@ type Fault struct {
 	FlapDown time.Duration `json:"flap_down,omitempty"`
 }
 
-// Fabric is a set of hosts and the cables between them. All methods may be called
-// from any goroutine.
-type Fabric struct{}
-
-var errNotYet = errors.New("not built yet")
-
-// New makes the hosts, unpowered, and the cables, and listens on the sockets. The
-// sockets exist when New returns.
-func New(t Topology, o Options) (*Fabric, error) { return nil, errNotYet }
-
-// Start serves the sockets until ctx ends or Close is called; it does not block. A host
-// is powered from then on: it is there once its guest has connected all its sockets.
-func (f *Fabric) Start(ctx context.Context) {}
-
-// Sockets of a host, one for each host interface, in PCI order; nil for an unknown host.
-func (f *Fabric) Sockets(host string) []Socket { return nil }
-
-// Plug puts a cable in at both ends. Cables are named as in the topology.
-func (f *Fabric) Plug(cable string) error { return errNotYet }
-
-// Unplug pulls a cable at both ends.
-func (f *Fabric) Unplug(cable string) error { return errNotYet }
-
-// Replug pulls a cable and puts it in again after a pause.
-func (f *Fabric) Replug(cable string, pause time.Duration) error { return errNotYet }
-
-// Fault sets the faults of one end, replacing what was set before. End is "host:port" as
-// in the topology, or the host's name, or "" for both ends.
-func (f *Fabric) Fault(cable, end string, fault Fault) error { return errNotYet }
-
-// ClearFaults puts all ends of all cables in order.
-func (f *Fabric) ClearFaults() {}
-
-// PowerOff cuts the host's power: its links go down at once, its guest is no longer
-// served. Kill the guest before or after.
-func (f *Fabric) PowerOff(host string) error { return errNotYet }
-
-// PowerOn makes the host's sockets ready for a new guest.
-func (f *Fabric) PowerOn(host string) error { return errNotYet }
-
-// Stats is what the fabric has seen, in the order of the topology.
-func (f *Fabric) Stats() Stats { return Stats{} }
-
-// Close ends the service, closes and removes the sockets.
-func (f *Fabric) Close() error { return nil }
-
 // Stats counts and shows states.
 type Stats struct {
 	Hosts  []HostStats  `json:"hosts"`
@@ -124,16 +79,9 @@ type HostStats struct {
 type NHIStats struct {
 	Socket    string `json:"socket"`
 	Connected bool   `json:"connected"`
-	PowerD3   bool   `json:"d3"`        // asleep: PCI power state D3hot
-	Control   uint64 `json:"control"`   // control packets from the driver
-	Events    uint64 `json:"events"`    // plug and unplug events to the driver
-	TxFrames  uint64 `json:"tx_frames"` // data frames taken from the driver
-	RxFrames  uint64 `json:"rx_frames"` // data frames given to the driver
-	Dropped   uint64 `json:"dropped"`   // data frames without a path or a link
-	Stalls    uint64 `json:"stalls"`    // times that a frame waited for a receive buffer
-	Irqs      uint64 `json:"irqs"`
-	Resets    uint64 `json:"resets"`
-	DMAErrors uint64 `json:"dma_errors"` // addresses that the guest has not mapped
+	Asleep    bool   `json:"asleep"` // PCI power state D3hot
+	Events    uint64 `json:"events"` // plug and unplug events to the driver
+	nhi.Stats
 }
 
 // CableStats is the state of one cable.

@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/usb4mesh/usb4mesh/emulator/identity"
 )
 
 // Limits of a topology. They bound what a file can make this process allocate and
@@ -119,4 +122,95 @@ func goodName(name string) error {
 }
 
 // complete checks the topology and fills in what was left out.
-func (t Topology) complete() (Topology, error) { return t, nil }
+func (t Topology) complete() (Topology, error) {
+	if len(t.Hosts) == 0 || len(t.Hosts) > maxHosts || len(t.Cables) > maxCables {
+		return Topology{}, fmt.Errorf("%d hosts and %d cables: there must be 1 to %d hosts and at most %d cables", len(t.Hosts), len(t.Cables), maxHosts, maxCables)
+	}
+	t.Hosts, t.Cables = slices.Clone(t.Hosts), slices.Clone(t.Cables)
+	ports := map[string]int{}
+	for i := range t.Hosts {
+		h := &t.Hosts[i]
+		if err := h.complete(); err != nil {
+			return Topology{}, fmt.Errorf("host %d: %w", i+1, err)
+		}
+		if ports[h.Name] > 0 {
+			return Topology{}, fmt.Errorf("host %d: %q is there twice", i+1, h.Name)
+		}
+		ports[h.Name] = h.NHIs * h.Ports
+	}
+	used, names := map[string]string{}, map[string]bool{}
+	for i := range t.Cables {
+		c := &t.Cables[i]
+		if err := c.complete(ports, used); err != nil {
+			return Topology{}, fmt.Errorf("cable %d: %w", i+1, err)
+		}
+		if names[c.Name] {
+			return Topology{}, fmt.Errorf("cable %d: %q is there twice", i+1, c.Name)
+		}
+		names[c.Name] = true
+	}
+	return t, nil
+}
+
+func (h *Host) complete() error {
+	if err := goodName(h.Name); err != nil {
+		return err
+	}
+	m, ok := identity.Lookup(h.Model)
+	if !ok {
+		return fmt.Errorf("%s: no model %q, there are %s", h.Name, h.Model, strings.Join(identity.Models(), ", "))
+	}
+	h.Model = m.Name
+	if h.NHIs == 0 {
+		h.NHIs = len(m.Functions)
+	}
+	if h.Ports == 0 {
+		h.Ports = m.Ports
+	}
+	if h.NHIs < 1 || h.NHIs > maxNHIs || h.Ports < 1 || h.Ports > maxPorts {
+		return fmt.Errorf("%s: %d host interfaces with %d ports: there may be up to %d with up to %d", h.Name, h.NHIs, h.Ports, maxNHIs, maxPorts)
+	}
+	return nil
+}
+
+func (c *Cable) complete(ports map[string]int, used map[string]string) error {
+	for _, p := range []*string{&c.A, &c.B} {
+		host, port, err := splitEnd(*p)
+		if err != nil {
+			return err
+		}
+		*p = fmt.Sprintf("%s:%d", host, port) // there are many ways to write a number
+		end := *p
+		if port > ports[host] {
+			return fmt.Errorf("%q: %s has %d ports", end, host, ports[host])
+		}
+		if other, ok := used[end]; ok {
+			return fmt.Errorf("%q is used by cable %q already", end, other)
+		}
+		used[end] = c.A + "-" + c.B
+	}
+	if c.Name == "" {
+		c.Name = c.A + "-" + c.B
+	}
+	if len(c.Name) > 2*maxName+8 {
+		return fmt.Errorf("%.40q: the name is too long", c.Name)
+	}
+	if c.Lanes == 0 {
+		c.Lanes = 2
+	}
+	if c.Speed == 0 {
+		c.Speed = 20
+	}
+	if c.Training == 0 {
+		c.Training = 100 * time.Millisecond
+	}
+	switch {
+	case c.Lanes < 1 || c.Lanes > 2:
+		return fmt.Errorf("%s: %d lanes, there are 1 and 2", c.Name, c.Lanes)
+	case c.Speed != 10 && c.Speed != 20:
+		return fmt.Errorf("%s: %d Gb/s a lane, there are 10 and 20", c.Name, c.Speed)
+	case c.Training < 0 || c.Training > time.Minute:
+		return fmt.Errorf("%s: training takes %v, it may take up to a minute", c.Name, c.Training)
+	}
+	return nil
+}
