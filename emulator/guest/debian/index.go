@@ -42,6 +42,13 @@ var keyrings = []string{
 
 // Fetch downloads the index of a suite such as "trixie".
 func Fetch(ctx context.Context, mirror, suite string) (*Index, error) {
+	return fetchIndex(ctx, mirror, suite, verify)
+}
+
+// verifier takes InRelease apart: what was signed, and how the signature was checked.
+type verifier func(ctx context.Context, text []byte) (release []byte, how string, err error)
+
+func fetchIndex(ctx context.Context, mirror, suite string, verify verifier) (*Index, error) {
 	base := mirror + "/dists/" + suite + "/"
 	var release []byte
 	signed := ""

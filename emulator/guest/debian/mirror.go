@@ -104,7 +104,7 @@ func get(ctx context.Context, address string, file *os.File) (size int64, sum st
 }
 
 // fetch downloads address and calls read with the content, positioned at the start, once its size
-// and SHA256 are right. An empty sum checks nothing. Three tries.
+// and SHA256 are right. An empty sum checks nothing. Three tries to reach the mirror.
 func fetch(ctx context.Context, address string, size int64, sum string, read func(*os.File) error) error {
 	var err error
 	for try := range 3 {
@@ -115,7 +115,7 @@ func fetch(ctx context.Context, address string, size int64, sum string, read fun
 			case <-time.After(time.Duration(try) * time.Second):
 			}
 		}
-		if err = fetchOnce(ctx, address, size, sum, read); err == nil || ctx.Err() != nil {
+		if err = fetchOnce(ctx, address, size, sum, read); !errors.Is(err, ErrOffline) || ctx.Err() != nil {
 			return err
 		}
 	}
