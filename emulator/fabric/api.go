@@ -45,7 +45,8 @@ type Fault struct {
 	MuteControl bool `json:"mute_control,omitempty"`
 	// MuteData: the link is up, but no data frame leaves this end. Control packets do.
 	MuteData bool `json:"mute_data,omitempty"`
-	// DropRequests: every nth XDomain packet that leaves this end is lost, 0 none.
+	// DropRequests: every nth XDomain request (discovery, login, logout) that leaves this
+	// end is lost, 0 none. Answers are not.
 	DropRequests int `json:"drop_requests,omitempty"`
 	// Lanes and Speed (Gb/s) limit what is trained, 0 is what the cable has. A change
 	// takes the link down and up.

@@ -52,7 +52,7 @@ func (e *end) limited() bool {
 
 func (e *end) sendControl(p packet.Packet) {
 	e.control++
-	if n := e.fault.DropRequests; n > 0 {
+	if n := e.fault.DropRequests; n > 0 && p.Request() {
 		e.requests++
 		if e.requests%n == 0 {
 			e.lost++

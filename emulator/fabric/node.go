@@ -101,6 +101,9 @@ func (n *node) Forward(port int, p packet.Packet) router.Answer {
 	return router.Forwarded
 }
 
+// Silent implements router.Fabric.
+func (n *node) Silent(port int) bool { return n.ends[port].fault.Silent }
+
 // Send implements router.Fabric.
 func (n *node) Send(port, hop, ring int, f nhi.Frame) nhi.Outcome {
 	e := n.ends[port]

@@ -8,12 +8,14 @@ func (r *Router) configRead(p packet.Packet) {
 	if !ok {
 		return
 	}
+	r.traceConfig('>', p.PDF, a, nil)
 	data, code, ok := r.read(a)
 	if !ok {
 		r.deliver(packet.NewError(0, code, a.Adapter))
 		return
 	}
-	r.deliver(packet.NewReply(p, a, r.upstream, data...))
+	r.traceConfig('<', p.PDF, a, data)
+	r.host.Deliver(packet.NewReply(p, a, r.upstream, data...))
 }
 
 // configWrite does a write to a configuration space.
@@ -23,6 +25,7 @@ func (r *Router) configWrite(p packet.Packet) {
 		return
 	}
 	data := p.Words[3:]
+	r.traceConfig('>', p.PDF, a, data)
 	if len(data) != a.Length {
 		r.deliver(packet.NewError(0, packet.BadSpace, a.Adapter))
 		return
@@ -32,7 +35,7 @@ func (r *Router) configWrite(p packet.Packet) {
 		r.deliver(packet.NewError(0, code, a.Adapter))
 		return
 	}
-	r.deliver(packet.NewReply(p, a, r.upstream))
+	r.host.Deliver(packet.NewReply(p, a, r.upstream)) // not traced: it says nothing new
 	if after != nil {
 		after() // what follows from the write comes after its answer
 	}
@@ -127,6 +130,7 @@ func (r *Router) writeRouter(at int, v uint32) {
 		r.space[at] = v
 		status := uint32(cs6Ready)
 		if v&cs5Sleep != 0 {
+			r.forgetWakes()
 			status |= cs6SleepReady
 		}
 		if v&cs5Valid != 0 {

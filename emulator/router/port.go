@@ -111,3 +111,10 @@ func (r *Router) wake(p *port) {
 		r.event(fmt.Sprintf("wakes the machine: adapter %d", p.lanes[0].number))
 	}
 }
+
+// forgetWakes clears what woke the machine last.
+func (r *Router) forgetWakes() {
+	for _, p := range r.ports {
+		p.lanes[0].space[portCS18] &^= wokeOnConnect | wokeOnDisconnect
+	}
+}

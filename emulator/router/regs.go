@@ -95,6 +95,8 @@ const (
 	wokeOnConnect      = 1 << 16 // PORT_CS_18_WOCS
 	wokeOnDisconnect   = 1 << 17 // PORT_CS_18_WODS
 	portReset          = 1 << 0  // PORT_CS_19_DPR
+	portConfigured     = 1 << 3  // PORT_CS_19_PC
+	portOtherHost      = 1 << 4  // PORT_CS_19_PID
 	portWakeOnConnect  = 1 << 16 // PORT_CS_19_WOC
 	portWakeDisconnect = 1 << 17 // PORT_CS_19_WOD
 	portWakeUSB4       = 1 << 18 // PORT_CS_19_WOU4

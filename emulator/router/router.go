@@ -42,6 +42,8 @@ type Host interface {
 type Fabric interface {
 	// Forward sends an XDomain packet out of a port.
 	Forward(port int, p packet.Packet) Answer
+	// Silent reports whether a port without a link ignores packets for the other end.
+	Silent(port int) bool
 	// Send sends a data frame out of a port; hop is its HopID at the far end.
 	Send(port, hop, ring int, f nhi.Frame) nhi.Outcome
 	// Changed says that the driver has written something that a port's link depends on.
@@ -79,8 +81,7 @@ type Router struct {
 	space    [routerSize]uint32
 	adapters []*adapter // by number; 0, the control adapter, is nil
 	ports    []*port
-	upstream int // number of the host interface adapter
-	waking   bool
+	upstream int    // number of the host interface adapter
 	Events   uint64 // plug events given to the driver
 }
 
@@ -141,15 +142,19 @@ func (r *Router) HostAdapter() int { return r.upstream }
 
 // Control implements nhi.Router: it answers the driver's packets.
 func (r *Router) Control(p packet.Packet) {
-	r.trace('>', p)
 	if p.PDF.XDomain() {
+		r.trace('>', p)
 		r.forward(p)
 		return
 	}
 	if route := p.Route(); route != 0 && p.PDF != packet.Error && p.PDF != packet.NotifyAck {
 		// Behind a port is another host, which answers no configuration packets: the
 		// driver learns that from the error at once (tb.c, tb_scan_port).
-		r.deliver(packet.NewError(0, packet.NotConnected, int(route&0x3f)))
+		r.trace('>', p)
+		number := int(route & 0xff)
+		if out := r.portOf(number); out == nil || out.link.Up || !r.fabric.Silent(out.index) {
+			r.deliver(packet.NewError(0, packet.NotConnected, number&0x3f))
+		}
 		return
 	}
 	switch p.PDF {
@@ -158,9 +163,11 @@ func (r *Router) Control(p packet.Packet) {
 	case packet.Write:
 		r.configWrite(p)
 	case packet.Reset:
+		r.trace('>', p)
 		r.deliver(packet.NewReset(p))
+	default: // acknowledgements end here: plug events are not repeated
+		r.trace('>', p)
 	}
-	// Errors and acknowledgements from the driver end here: plug events are not repeated.
 }
 
 func (r *Router) deliver(p packet.Packet) {
