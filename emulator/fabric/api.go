@@ -3,7 +3,6 @@ package fabric
 import (
 	"io"
 	"log/slog"
-	"time"
 
 	"github.com/usb4mesh/usb4mesh/emulator/nhi"
 )
@@ -31,35 +30,6 @@ type Socket struct {
 	Address string
 	// Model is the PCI identity, vendor and device: "1022:1668".
 	Model string
-}
-
-// Fault says how one end of a cable misbehaves. The zero value is an end in order.
-type Fault struct {
-	// Dead: the port is there but the link never comes up.
-	Dead bool `json:"dead,omitempty"`
-	// Silent: packets to a port without a link vanish. Otherwise they are answered with
-	// the error "port not connected" at once. It matters at an unplug: the driver's
-	// logout then takes 0.5 s or 10.5 s.
-	Silent bool `json:"silent,omitempty"`
-	// MuteControl: the link is up, but no XDomain packet leaves this end.
-	MuteControl bool `json:"mute_control,omitempty"`
-	// MuteData: the link is up, but no data frame leaves this end. Control packets do.
-	MuteData bool `json:"mute_data,omitempty"`
-	// DropRequests: every nth XDomain request (discovery, login, logout) that leaves this
-	// end is lost, 0 none. Answers are not.
-	DropRequests int `json:"drop_requests,omitempty"`
-	// Lanes and Speed (Gb/s) limit what is trained, 0 is what the cable has. A change
-	// takes the link down and up.
-	Lanes int `json:"lanes,omitempty"`
-	Speed int `json:"speed,omitempty"`
-	// Bandwidth limits the frames that leave this end, in bits per second; 0 is as fast as can be.
-	Bandwidth int64 `json:"bandwidth,omitempty"`
-	// Latency is added to each data frame and XDomain packet that leaves this end.
-	Latency time.Duration `json:"latency,omitempty"`
-	// FlapUp and FlapDown: the link goes down after FlapUp and up after FlapDown, again
-	// and again; both must be set.
-	FlapUp   time.Duration `json:"flap_up,omitempty"`
-	FlapDown time.Duration `json:"flap_down,omitempty"`
 }
 
 // Stats counts and shows states.

@@ -2,7 +2,6 @@ package fabric
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -96,46 +95,6 @@ func (f *Fabric) ClearFaults() {
 		c.flap()
 		c.evaluate()
 	}
-}
-
-func (x Fault) check() error {
-	switch {
-	case x.Lanes < 0 || x.Lanes > 2:
-		return fmt.Errorf("fault: %d lanes, there are 1 and 2", x.Lanes)
-	case x.Speed != 0 && x.Speed != 10 && x.Speed != 20:
-		return fmt.Errorf("fault: %d Gb/s a lane, there are 10 and 20", x.Speed)
-	case x.DropRequests < 0, x.Bandwidth < 0, x.Latency < 0, x.FlapUp < 0, x.FlapDown < 0:
-		return fmt.Errorf("fault: negative numbers make no sense")
-	case (x.FlapUp == 0) != (x.FlapDown == 0):
-		return fmt.Errorf("fault: flapping needs both flap_up and flap_down")
-	case x.FlapUp != 0 && min(x.FlapUp, x.FlapDown) < time.Millisecond:
-		return fmt.Errorf("fault: flapping faster than a millisecond is no link")
-	}
-	return nil
-}
-
-// String lists the faults in words: "none" for an end in order.
-func (x Fault) String() string {
-	var all []string
-	add := func(on bool, format string, args ...any) {
-		if on {
-			all = append(all, fmt.Sprintf(format, args...))
-		}
-	}
-	add(x.Dead, "dead")
-	add(x.Silent, "silent when down")
-	add(x.MuteControl, "control packets vanish")
-	add(x.MuteData, "data frames vanish")
-	add(x.DropRequests > 0, "every %d. control packet vanishes", x.DropRequests)
-	add(x.Lanes > 0, "%d lanes", x.Lanes)
-	add(x.Speed > 0, "%d Gb/s a lane", x.Speed)
-	add(x.Bandwidth > 0, "%d bit/s", x.Bandwidth)
-	add(x.Latency > 0, "latency %v", x.Latency)
-	add(x.FlapUp > 0, "flapping %v up %v down", x.FlapUp, x.FlapDown)
-	if len(all) == 0 {
-		return "none"
-	}
-	return strings.Join(all, ", ")
 }
 
 // Stats is what the fabric has seen, in the order of the topology.

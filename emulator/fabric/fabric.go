@@ -58,7 +58,7 @@ func New(t Topology, o Options) (*Fabric, error) {
 	for _, spec := range t.Cables {
 		c := &cable{fabric: f, spec: spec, plugged: !spec.Unplugged, ends: [2]*end{ends[spec.A], ends[spec.B]}}
 		for side, e := range c.ends {
-			e.cable, e.side = c, side
+			e.cable, e.side, e.fault = c, side, []Fault{spec.FaultA, spec.FaultB}[side]
 		}
 		f.cables = append(f.cables, c)
 	}

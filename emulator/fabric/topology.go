@@ -56,6 +56,9 @@ type Cable struct {
 	Speed int `yaml:"speed,omitempty" json:"speed,omitempty"`
 	// Training is the time from both ends being there until the link is up, 0 is 100 ms.
 	Training time.Duration `yaml:"training,omitempty" json:"training,omitempty"`
+	// FaultA and FaultB are the faults of the ends from the start, as ParseFault reads them.
+	FaultA Fault `yaml:"fault_a,omitempty" json:"fault_a,omitzero"`
+	FaultB Fault `yaml:"fault_b,omitempty" json:"fault_b,omitzero"`
 	// Unplugged cables are known but lie on the floor until Plug.
 	Unplugged bool `yaml:"unplugged,omitempty" json:"unplugged,omitempty"`
 }
@@ -203,6 +206,11 @@ func (c *Cable) complete(ports map[string]int, used map[string]string) error {
 	}
 	if c.Training == 0 {
 		c.Training = 100 * time.Millisecond
+	}
+	for _, f := range []Fault{c.FaultA, c.FaultB} {
+		if err := f.check(); err != nil {
+			return fmt.Errorf("%s: %w", c.Name, err)
+		}
 	}
 	switch {
 	case c.Lanes < 1 || c.Lanes > 2:
