@@ -103,8 +103,11 @@ func qemuImage(ctx context.Context) (debian.Image, error) {
 	})
 }
 
+// layout changes when the folders of images change, so that older ones are made anew.
+const layout = 2
+
 // kernelPackage is the form of names of kernel packages that hold files.
-var kernelPackage = regexp.MustCompile(`^linux-(image|binary|modules)-[0-9].*-amd64$`)
+var kernelPackage = regexp.MustCompile(`^linux-(image|base|binary|modules)-[0-9].*-amd64$`)
 
 // kernelImage returns the folder of a kernel: vmlinuz below boot or lib/modules, and modules.
 func kernelImage(ctx context.Context, k Kernel) (debian.Image, error) {
@@ -153,7 +156,7 @@ func image(ctx context.Context, name string, fill func(context.Context, string) 
 	if runtime.GOARCH != "amd64" || runtime.GOOS != "linux" {
 		return debian.Image{}, Unavailable{"QEMU and the kernels are fetched for Linux on amd64, this is " + runtime.GOOS + " on " + runtime.GOARCH}
 	}
-	cache, err := debian.DefaultCache()
+	cache, err := debian.DefaultCache(layout)
 	if err != nil {
 		return debian.Image{}, err
 	}

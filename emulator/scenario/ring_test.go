@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -100,11 +101,14 @@ func everything(t *testing.T, s scenario.Spec) {
 // trains changes how a cable trains and checks that the driver notices.
 func trains(w *scenario.World, cable string, f fabric.Fault, lanes, speed string) {
 	w.T.Helper()
-	w.Fault(cable, "", f)
 	h := w.Host("a")
-	w.Until(cable+" with "+lanes+" lanes of "+speed, time.Minute, func() error {
-		got, err := h.Interface(1)
-		_ = got
+	before := w.InterfaceOf(cable, "a").Index
+	w.Fault(cable, "", f)
+	w.Until("a new interface", time.Minute, func() error {
+		l, err := h.Interface(1)
+		if err == nil && l.Index == before {
+			err = errors.New("the old one is still there")
+		}
 		return err
 	})
 	w.UpCable(cable)

@@ -18,6 +18,7 @@ type Image struct {
 	Versions map[string]string // package to version
 	Signed   string            // how the signatures were checked
 	Made     time.Time
+	Layout   int           // of the cache that made it
 	Bytes    int64         // downloaded
 	Took     time.Duration // to download and unpack
 	// Stale says why an image is used that is older than wished; empty if it is not.
@@ -28,16 +29,18 @@ type Image struct {
 type Cache struct {
 	Dir    string        // absolute
 	MaxAge time.Duration // after which an image is made anew, if the mirror can be reached
+	Layout int           // images of another layout are made anew
 }
 
 // DefaultCache is $XDG_CACHE_HOME/usb4mesh/guests. Images live for three weeks, so that security
-// updates of the kernels arrive and CI with a warm cache downloads nothing.
-func DefaultCache() (Cache, error) {
+// updates of the kernels arrive and CI with a warm cache downloads nothing. layout changes with what
+// images hold.
+func DefaultCache(layout int) (Cache, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
 		return Cache{}, fmt.Errorf("no place for the guests' files: %w", err)
 	}
-	return Cache{Dir: filepath.Join(dir, "usb4mesh", "guests"), MaxAge: 21 * 24 * time.Hour}, nil
+	return Cache{Dir: filepath.Join(dir, "usb4mesh", "guests"), MaxAge: 21 * 24 * time.Hour, Layout: layout}, nil
 }
 
 // Image returns the image of that name, and makes it if it is not there or too old. Any number of
@@ -85,6 +88,9 @@ func (c Cache) have(name string) (Image, error) {
 	var im Image
 	if err := json.Unmarshal(text, &im); err != nil {
 		return Image{}, err
+	}
+	if im.Layout != c.Layout {
+		return Image{}, fmt.Errorf("image %s has layout %d, %d is wanted", name, im.Layout, c.Layout)
 	}
 	im.Dir = dir
 	return im, nil
@@ -134,7 +140,7 @@ func (c Cache) makeIn(ctx context.Context, dir string, make func(context.Context
 	if err != nil {
 		return Image{}, err
 	}
-	im.Made, im.Took, im.Dir = start, time.Since(start), dir
+	im.Made, im.Took, im.Dir, im.Layout = start, time.Since(start), dir, c.Layout
 	text, err := json.MarshalIndent(im, "", "\t")
 	if err != nil {
 		return Image{}, err

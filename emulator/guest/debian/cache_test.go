@@ -31,6 +31,18 @@ func TestCacheKeeps(t *testing.T) {
 	}
 }
 
+func TestCacheLayout(t *testing.T) {
+	c := Cache{Dir: t.TempDir(), MaxAge: time.Hour, Layout: 1}
+	if _, err := c.Image(t.Context(), "x", makeImage("one")); err != nil {
+		t.Fatal(err)
+	}
+	c.Layout = 2
+	im, err := c.Image(t.Context(), "x", makeImage("two"))
+	if err != nil || im.Signed != "two" {
+		t.Errorf("got %+v, %v; want one of the new layout", im, err)
+	}
+}
+
 func TestCacheTogether(t *testing.T) {
 	c := Cache{Dir: t.TempDir(), MaxAge: time.Hour}
 	var made atomic.Int32
