@@ -169,11 +169,7 @@ func (r *Ring) buffer(i int) []byte {
 func (r *Ring) Post(n int) {
 	r.d.t.Helper()
 	for range n {
-		b := r.descriptor(r.head)
-		binary.LittleEndian.PutUint64(b, r.buffers+uint64(r.head*r.frame))
-		binary.LittleEndian.PutUint32(b[8:], descPost<<20)
-		r.head = (r.head + 1) % r.size
-		r.d.Write32(rxRing+16*uint64(r.number)+8, uint32(r.head))
+		r.PostTo(r.buffers + uint64(r.head*r.frame))
 	}
 }
 
@@ -181,11 +177,7 @@ func (r *Ring) Post(n int) {
 func (r *Ring) Send(sof, eof uint8, data []byte) {
 	r.d.t.Helper()
 	copy(r.buffer(r.head), data)
-	b := r.descriptor(r.head)
-	binary.LittleEndian.PutUint64(b, r.buffers+uint64(r.head*r.frame))
-	binary.LittleEndian.PutUint32(b[8:], uint32(len(data))&0xfff|uint32(eof)<<12|uint32(sof)<<16|descPost<<20)
-	r.head = (r.head + 1) % r.size
-	r.d.Write32(txRing+16*uint64(r.number)+8, uint32(r.head)<<16)
+	r.post(r.buffers+uint64(r.head*r.frame), uint32(len(data))&0xfff|uint32(eof)<<12|uint32(sof)<<16)
 }
 
 // Completed reports whether the device has completed the oldest descriptor.
@@ -253,4 +245,30 @@ func (r *Ring) Wait() error {
 		r.d.Write32(IntClear, 1<<r.bit())
 	}
 	return nil
+}
+
+// SendFrom posts a descriptor with an address of the test's choice to a TX ring.
+func (r *Ring) SendFrom(addr uint64, n int) {
+	r.d.t.Helper()
+	r.post(addr, uint32(n)&0xfff)
+}
+
+// PostTo posts a descriptor with an address of the test's choice to an RX ring.
+func (r *Ring) PostTo(addr uint64) {
+	r.d.t.Helper()
+	r.post(addr, 0)
+}
+
+// post writes the next descriptor and tells the device.
+func (r *Ring) post(addr uint64, word uint32) {
+	r.d.t.Helper()
+	b := r.descriptor(r.head)
+	binary.LittleEndian.PutUint64(b, addr)
+	binary.LittleEndian.PutUint32(b[8:], word|descPost<<20)
+	r.head = (r.head + 1) % r.size
+	if r.tx {
+		r.d.Write32(txRing+16*uint64(r.number)+8, uint32(r.head)<<16)
+	} else {
+		r.d.Write32(rxRing+16*uint64(r.number)+8, uint32(r.head))
+	}
 }

@@ -90,6 +90,10 @@ func Memfd(t testing.TB, size int) (fd int, memory []byte) {
 // Close hangs up, as a machine whose power is cut.
 func (c *Client) Close() {
 	_ = c.conn.Close()
+	c.closeIRQs()
+}
+
+func (c *Client) closeIRQs() {
 	for _, fd := range c.irqs {
 		_ = unix.Close(fd)
 	}
@@ -217,6 +221,7 @@ func (c *Client) Reset() {
 // Listen gives eventfds to the first n MSI-X vectors.
 func (c *Client) Listen(n int) {
 	c.t.Helper()
+	c.closeIRQs()
 	for range n {
 		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 		if err != nil {
