@@ -46,7 +46,7 @@ cables:
 func TestBadTopologies(t *testing.T) {
 	hosts := "hosts: [{name: a}, {name: b}]\ncables: "
 	for text, reason := range map[string]string{
-		``:                                                "0 hosts",
+		``:                                                "no documents",
 		`hosts: []`:                                       "0 hosts",
 		`hosts: [{name: a}, {name: a}]`:                   `"a" is there twice`,
 		`hosts: [{model: amd}]`:                           "a name is missing",
