@@ -10,10 +10,10 @@ FUZZTIME ?= 30s
 PKG      ?= ./...
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test bench lint fuzz generate clean FORCE
+.PHONY: help build demo test test-drivers test-drivers-nightly bench lint fuzz generate clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
 
 build: $(BIN) ## build bin/usb4mesh, one static file
 
@@ -26,6 +26,12 @@ demo: build ## run the three-node example on this machine: plan, apply, measure,
 
 test: ## install what is missing (as root), lint, vet, run all tests, count them
 	@scripts/test
+
+test-drivers: ## the stock drivers on emulated USB4 machines (QEMU guests): minutes
+	@scripts/test drivers
+
+test-drivers-nightly: ## that with all kernels, mixed pairs, and systemd in the guests: half an hour
+	@scripts/test nightly
 
 bench: build ## benchmarks of the code, and of the network in the lab
 	@scripts/bench

@@ -75,6 +75,16 @@ type Unavailable struct{ Why string }
 
 func (u Unavailable) Error() string { return "no guests on this machine: " + u.Why }
 
+// Available fetches what a guest with this kernel needs, unless it is there, and returns an error of type
+// [Unavailable] if no guest can be started on this machine.
+func Available(ctx context.Context, k Kernel) error {
+	if _, err := qemuImage(ctx); err != nil {
+		return err
+	}
+	_, err := kernelImage(ctx, k)
+	return err
+}
+
 // qemuImage returns the folder of QEMU and the libraries that it needs.
 func qemuImage(ctx context.Context) (debian.Image, error) {
 	return image(ctx, "qemu", func(ctx context.Context, dir string) (debian.Image, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/rpc"
 	"os"
@@ -146,10 +147,17 @@ func (m *Machine) call(ctx context.Context, method string, in, out any) error {
 	call := m.rpc.Go(wire.Service+"."+method, in, out, make(chan *rpc.Call, 1))
 	select {
 	case <-call.Done:
-		if call.Error != nil {
-			return fmt.Errorf("%s: %w", method, call.Error)
+		if call.Error == nil {
+			return nil
 		}
-		return nil
+		if errors.Is(call.Error, rpc.ErrShutdown) || errors.Is(call.Error, io.ErrUnexpectedEOF) {
+			select { // the connection ends a moment before QEMU does
+			case <-m.qemu.ended:
+				return fmt.Errorf("%s: the guest has ended: %w", method, m.qemu.err)
+			case <-time.After(5 * time.Second):
+			}
+		}
+		return fmt.Errorf("%s: %w", method, call.Error)
 	case <-m.qemu.ended:
 		return fmt.Errorf("%s: the guest has ended: %w", method, m.qemu.err)
 	case <-ctx.Done():

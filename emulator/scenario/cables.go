@@ -32,7 +32,7 @@ func (w *World) Up() (appeared, working time.Duration) {
 	for _, c := range w.cables {
 		w.carry(c)
 	}
-	w.T.Logf("all interfaces after %.1f s, all cables carry after %.1f s", appeared.Seconds(), time.Since(start).Seconds())
+	w.Report("all interfaces after %.1f s, all cables carry after %.1f s", appeared.Seconds(), time.Since(start).Seconds())
 	return appeared, time.Since(start)
 }
 
@@ -245,7 +245,7 @@ func (w *World) Cut(name string) Cut {
 	cut.Back, _ = w.UpCable(name)
 	cut.Probes = stop()
 	worst, p := cut.Worst()
-	w.T.Logf("cut of %s: interfaces gone after %.1f s, back %.1f s after the plug; worst probe %s: %d of %d lost, longest gap %d ms",
+	w.Report("cut of %s: interfaces gone after %.1f s, back %.1f s after the plug; worst probe %s: %d of %d lost, longest gap %d ms",
 		name, cut.Gone.Seconds(), cut.Back.Seconds(), worst, p.Lost(), p.Sent, p.Longest().Milliseconds())
 	return cut
 }
@@ -313,6 +313,6 @@ func (w *World) Transfer(from, to string, size int64) float64 {
 		w.T.Fatalf("%d bytes between %s and %s: %v", size, from, to, err)
 	}
 	rate := min(rates[0], rates[1])
-	w.T.Logf("%d bytes each way between %s and %s are identical, %.0f Mbit/s each", size, from, to, rate*8/1e6)
+	w.Report("%d bytes each way between %s and %s are identical, %.0f Mbit/s each", size, from, to, rate*8/1e6)
 	return rate
 }

@@ -30,6 +30,7 @@ func TestCapture(t *testing.T) {
 	level(t, "drivers")
 	for _, c := range captures {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			w := scenario.Start(t, scenario.Spec{Cables: ring, Model: c.model, Kernel: guest.Linux612})
 			w.Up()
 			tree := w.Host("a").Capture()

@@ -1,7 +1,6 @@
 package scenario_test
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 // tells nothing about the port.
 func TestIntel(t *testing.T) {
 	level(t, "drivers")
+	t.Parallel()
 	w := scenario.Start(t, scenario.Spec{Cables: ring, Model: "intel"})
 	w.Step("up", func() { w.Up() })
 	w.Step("one function", func() {
@@ -22,9 +22,6 @@ func TestIntel(t *testing.T) {
 		}
 		if one.MAC == two.MAC {
 			w.T.Errorf("both have the address %s", one.MAC)
-		}
-		if got := w.Host("a").Read("/sys/class/net/" + one.Name + "/device/../../../../vendor"); got != "" && !strings.HasPrefix(got, "0x") {
-			w.T.Errorf("vendor %q", got)
 		}
 	})
 	w.Step("ping", w.PingAll)
@@ -46,6 +43,7 @@ func TestIntel(t *testing.T) {
 // TestMixed joins all models, among them one with the host interface of USB4 v2, which the driver resets.
 func TestMixed(t *testing.T) {
 	level(t, "drivers")
+	t.Parallel()
 	w := scenario.Start(t, scenario.Spec{Cables: ring, Models: map[string]string{"a": "intel-v2", "b": "amd", "c": "amd-strix-halo"}})
 	w.Up()
 	w.PingAll()
@@ -55,6 +53,7 @@ func TestMixed(t *testing.T) {
 // TestTwoCables has two cables between the same two hosts, of which one is pulled.
 func TestTwoCables(t *testing.T) {
 	level(t, "drivers")
+	t.Parallel()
 	cables := []string{"a:1-b:1", "a:2-b:2"}
 	w := scenario.Start(t, scenario.Spec{Cables: cables})
 	w.Up()

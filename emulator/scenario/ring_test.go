@@ -38,18 +38,24 @@ func delivered(t *testing.T, cut scenario.Cut, longest time.Duration) {
 // TestRing tries everything that can happen to a ring of three machines.
 func TestRing(t *testing.T) {
 	level(t, "drivers")
+	t.Parallel()
 	everything(t, scenario.Spec{Cables: ring})
 }
 
 // TestKernels does the same with the other kernels, and with all of them at once.
 func TestKernels(t *testing.T) {
 	level(t, "nightly")
+	t.Parallel()
 	for _, k := range guest.Kernels() {
 		if k != guest.Linux612 { // TestRing has it
-			t.Run(string(k), func(t *testing.T) { everything(t, scenario.Spec{Cables: ring, Kernel: k}) })
+			t.Run(string(k), func(t *testing.T) {
+				t.Parallel()
+				everything(t, scenario.Spec{Cables: ring, Kernel: k})
+			})
 		}
 	}
 	t.Run("mixed", func(t *testing.T) {
+		t.Parallel()
 		everything(t, scenario.Spec{Cables: ring, Kernels: map[string]guest.Kernel{"a": guest.Linux61, "b": guest.Linux612, "c": guest.Newest}})
 	})
 }

@@ -225,7 +225,7 @@ func (w *World) boot(hosts []*Host) {
 		w.T.Logf("%s: Linux %s answers %.1f s after power-on", h.Name, h.Release, h.Booted.Seconds())
 		h.identify()
 	}
-	w.T.Logf("%d guests up after %.1f s", len(hosts), time.Since(start).Seconds())
+	w.Report("%d guests up after %.1f s", len(hosts), time.Since(start).Seconds())
 }
 
 func (w *World) hostNamed(name string) *Host {
@@ -283,6 +283,25 @@ func (w *World) Step(name string, do func()) {
 	})
 	if !passed {
 		t.FailNow()
+	}
+}
+
+// Report logs a measured result and, if the environment names a file as USB4EMU_REPORT, appends it there.
+func (w *World) Report(format string, args ...any) {
+	w.T.Helper()
+	line := fmt.Sprintf(format, args...)
+	w.T.Log(line)
+	file := os.Getenv("USB4EMU_REPORT")
+	if file == "" {
+		return
+	}
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err == nil {
+		_, err = fmt.Fprintf(f, "%s: %s\n", w.T.Name(), line)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		w.T.Errorf("report: %v", err)
 	}
 }
 
