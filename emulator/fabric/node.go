@@ -2,7 +2,9 @@ package fabric
 
 import (
 	"context"
+	"errors"
 	"net"
+	"time"
 
 	"github.com/usb4mesh/usb4mesh/emulator/identity"
 	"github.com/usb4mesh/usb4mesh/emulator/nhi"
@@ -35,8 +37,17 @@ func (n *node) serve(ctx context.Context) {
 	defer stop()
 	for {
 		conn, err := n.listener.AcceptUnix()
-		if err != nil {
-			return // closed: nothing else makes a Unix socket's accept fail for long
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil { // no descriptors left, for example: it may pass
+			n.fabric.log.Error("accepting a guest", "nhi", n.name, "error", err)
+			select {
+			case <-time.After(time.Second):
+				continue
+			case <-ctx.Done():
+				return
+			}
 		}
 		if !n.wait(ctx) {
 			_ = conn.Close()

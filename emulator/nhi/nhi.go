@@ -39,14 +39,22 @@ type Router interface {
 
 // Stats counts what an NHI has done.
 type Stats struct {
-	Control, Delivered   uint64 // control packets from and to the driver
-	TxFrames, RxFrames   uint64 // data frames from and to the driver
-	TxBytes, RxBytes     uint64
-	Lost, Stalls         uint64 // frames without a way; times that a TX ring had to wait
-	Interrupts, Wakes    uint64
-	Resets               uint64
-	BadAddress, BadFrame uint64 // descriptors outside of guest memory; malformed control packets
-	Overflow             uint64 // control packets that nobody fetched
+	Control   uint64 `json:"control"`   // control packets from the driver
+	Delivered uint64 `json:"delivered"` // control packets to the driver
+	TxFrames  uint64 `json:"tx_frames"` // data frames from the driver
+	RxFrames  uint64 `json:"rx_frames"` // data frames to the driver
+	TxBytes   uint64 `json:"tx_bytes"`
+	RxBytes   uint64 `json:"rx_bytes"`
+	Lost      uint64 `json:"lost"`   // data frames that had no way
+	Stalls    uint64 `json:"stalls"` // times that a TX ring had to wait for the far end
+
+	Interrupts uint64 `json:"interrupts"`
+	Wakes      uint64 `json:"wakes"` // by PME
+	Resets     uint64 `json:"resets"`
+
+	BadAddress uint64 `json:"bad_address"` // descriptors and buffers outside of guest memory
+	BadFrame   uint64 `json:"bad_frame"`   // malformed control packets
+	Overflow   uint64 `json:"overflow"`    // control packets that the driver did not fetch
 }
 
 // maxPending is the number of control packets that wait for the driver.

@@ -56,7 +56,10 @@ func FuzzServer(f *testing.F) {
 			_ = conn.CloseWrite()
 		}
 		select {
-		case <-ended:
+		case err := <-ended:
+			if err != nil {
+				t.Log(err) // what the client did wrong
+			}
 		case <-time.After(20 * time.Second):
 			t.Error("the server has not ended with the stream")
 		}
