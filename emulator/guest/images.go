@@ -114,7 +114,7 @@ func qemuImage(ctx context.Context) (debian.Image, error) {
 }
 
 // layout changes when the folders of images change, so that older ones are made anew.
-const layout = 2
+const layout = 4
 
 // kernelPackage is the form of names of kernel packages that hold files.
 var kernelPackage = regexp.MustCompile(`^linux-(image|base|binary|modules)-[0-9].*-amd64$`)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -56,30 +57,43 @@ func modulePath(name string) string { return "/modules/" + name + ".ko" }
 // bootModules are needed before there is a port to talk over. With most kernels they are built in.
 var bootModules = []string{"virtio_pci", "virtio_console"}
 
-// initramfs writes the guest's whole file system into a nameless file in memory.
-func initramfs(m modules, load []string, files []File) (ram *os.File, err error) {
-	program, err := initProgram()
-	if err != nil {
-		return nil, err
-	}
+// memory writes the guest's whole file system into a nameless file in memory.
+func memory(ctx context.Context, c Config, release string, m modules) (*os.File, error) {
 	fd, err := unix.MemfdCreate("initramfs", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, err
 	}
-	ram = os.NewFile(uintptr(fd), "initramfs")
-	w := cpio.NewWriter(ram)
-	boot, err := m.Load(bootModules...)
+	ram := os.NewFile(uintptr(fd), "initramfs")
+	if c.Systemd {
+		err = systemdRAM(ctx, ram, c, release, m)
+	} else {
+		err = tinyRAM(ram, c, m)
+	}
 	if err != nil {
 		return nil, errors.Join(err, ram.Close())
 	}
-	all, err := m.Load(append(bootModules[:len(bootModules):len(bootModules)], load...)...)
+	return ram, nil
+}
+
+// tinyRAM writes a file system that has init, modules and the wanted files.
+func tinyRAM(ram *os.File, c Config, m modules) error {
+	program, err := initProgram()
 	if err != nil {
-		return nil, errors.Join(err, ram.Close())
+		return err
+	}
+	boot, err := m.Load(bootModules...)
+	if err != nil {
+		return err
+	}
+	all, err := m.Load(slices.Concat(bootModules, c.Modules, c.Carry)...)
+	if err != nil {
+		return err
 	}
 	list := ""
 	for _, x := range boot {
 		list += modulePath(x.Name) + "\n"
 	}
+	w := cpio.NewWriter(ram)
 	errs := []error{
 		w.File("init", 0o755, program), w.File(wire.BootModules, 0o644, []byte(list)),
 		// Before init has mounted anything the kernel opens this one for it.
@@ -91,14 +105,10 @@ func initramfs(m modules, load []string, files []File) (ram *os.File, err error)
 	for _, x := range all {
 		errs = append(errs, w.File(modulePath(x.Name), 0o644, x.Data))
 	}
-	for _, f := range files {
+	for _, f := range c.Files {
 		errs = append(errs, f.write(w))
 	}
-	errs = append(errs, w.Close())
-	if err := errors.Join(errs...); err != nil {
-		return nil, errors.Join(err, ram.Close())
-	}
-	return ram, nil
+	return errors.Join(append(errs, w.Close())...)
 }
 
 func (f File) write(w *cpio.Writer) error {

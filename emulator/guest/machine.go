@@ -29,8 +29,11 @@ type Config struct {
 	Name   string // host name, and name of the log files
 	Kernel Kernel // empty is Linux612
 	NHIs   []NHI
-	Memory int // MiB; 0 is 256
+	Memory int // MiB; 0 is 256, with Systemd 768
 	CPUs   int // 0 is 1
+	// Systemd makes the guest a Debian 13 with systemd, udev and networkd instead of the tiny one. Modules are not loaded
+	// then, but there for udev and modprobe.
+	Systemd bool
 	// Modules are put into the guest and loaded, with what they need, in this order. nil is thunderbolt and
 	// thunderbolt_net.
 	Modules []string
@@ -80,6 +83,9 @@ func start(ctx context.Context, c Config) (_ *Machine, err error) {
 	}
 	if c.Memory == 0 {
 		c.Memory = 256
+		if c.Systemd {
+			c.Memory = 768
+		}
 	}
 	if c.CPUs == 0 {
 		c.CPUs = 1
@@ -106,7 +112,7 @@ func start(ctx context.Context, c Config) (_ *Machine, err error) {
 	if m.modules, err = modulesIn(kernel.Dir, release); err != nil {
 		return nil, err
 	}
-	ram, err := initramfs(m.modules, append(c.Modules[:len(c.Modules):len(c.Modules)], c.Carry...), c.Files)
+	ram, err := memory(ctx, c, release, m.modules)
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +143,9 @@ func start(ctx context.Context, c Config) (_ *Machine, err error) {
 	m.Release, m.Booted = hello.Release, time.Since(began)
 	if m.logs, err = m.follow(); err != nil {
 		return nil, err
+	}
+	if c.Systemd { // udev loads what is needed
+		return m, nil
 	}
 	return m, m.Load(bootCtx, c.Modules...)
 }

@@ -30,6 +30,10 @@ const commandLine = "console=ttyS0 loglevel=4 panic=-1 mitigations=off nokaslr n
 
 // arguments is QEMU's command line.
 func arguments(c Config, dir, kernel string) []string {
+	options := commandLine + c.Name
+	if c.Systemd {
+		options += systemdOptions + c.Name
+	}
 	args := []string{
 		"-name", c.Name,
 		"-L", filepath.Join(dir, "usr/share/qemu"), "-L", filepath.Join(dir, "usr/share/seabios"),
@@ -41,7 +45,7 @@ func arguments(c Config, dir, kernel string) []string {
 		// Without KVM everywhere, so that all runs are alike; qemu64 boots fastest.
 		"-accel", "tcg,thread=multi", "-cpu", "qemu64",
 		"-kernel", kernel, "-initrd", fmt.Sprintf("/proc/self/fd/%d", initramfsFD),
-		"-append", strings.TrimSpace(commandLine + c.Name + " " + c.Append),
+		"-append", strings.TrimSpace(options + " " + c.Append),
 		"-serial", "file:" + filepath.Join(c.Logs, c.Name+".console"),
 		"-chardev", fmt.Sprintf("socket,id=port,fd=%d", portFD),
 		"-device", "virtio-serial-pci,bus=pcie.0,addr=02.0",

@@ -36,8 +36,10 @@ type Spec struct {
 	Files []guest.File
 	// FilesOf are put into single guests only.
 	FilesOf map[string][]guest.File
-	// Memory of a guest in MiB, by default 256.
+	// Memory of a guest in MiB, by default 256, and 768 with Systemd.
 	Memory int
+	// Systemd boots Debian 13 with systemd, udev and networkd, and loads no driver: udev does.
+	Systemd bool
 	// Edit may change the topology before anything starts: lanes, speeds, training times.
 	Edit func(*fabric.Topology)
 }
@@ -206,7 +208,7 @@ func (w *World) boot(hosts []*Host) {
 	for i, h := range hosts {
 		wg.Go(func() {
 			h.Machine, errs[i] = guest.Start(w.T.Context(), guest.Config{
-				Name: h.Name, Kernel: or(w.spec.Kernels[h.Name], w.spec.Kernel), NHIs: h.nhis, Memory: w.spec.Memory,
+				Name: h.Name, Kernel: or(w.spec.Kernels[h.Name], w.spec.Kernel), NHIs: h.nhis, Memory: w.spec.Memory, Systemd: w.spec.Systemd,
 				Modules: w.spec.Modules, Carry: w.spec.Carry, Logs: w.Logs,
 				Files: slices.Concat(w.spec.Files, w.spec.FilesOf[h.Name]),
 			})

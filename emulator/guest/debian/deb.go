@@ -96,7 +96,10 @@ func untar(ctx context.Context, r io.Reader, dir string, want func(string) bool)
 // merged gives a file of / its place below /usr, where Debian's own installations have it. Older
 // packages still say lib/x and rely on the link lib -> usr/lib.
 func merged(name string) string {
-	top, _, _ := strings.Cut(name, "/")
+	top, _, below := strings.Cut(name, "/")
+	if !below {
+		return name // the link itself
+	}
 	switch top {
 	case "bin", "sbin", "lib", "lib64":
 		return "usr/" + name
