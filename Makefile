@@ -11,10 +11,10 @@ STEPS    ?= 500
 PKG      ?= ./...
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test chaos bench lint fuzz generate clean FORCE
+.PHONY: help build demo test test-drivers test-drivers-nightly chaos packages bench lint fuzz generate clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
 
 build: $(BIN) ## build bin/usb4mesh, one static file
 
@@ -34,6 +34,12 @@ chaos: build ## throw 500 random faults at eight agents on this machine (SEED re
 packages: ## build and check Debian and RPM packages in dist/
 	@scripts/packages
 	@scripts/check-packages
+
+test-drivers: ## the stock drivers on emulated USB4 machines (QEMU guests): minutes
+	@scripts/test drivers
+
+test-drivers-nightly: ## that with all kernels, mixed pairs, and systemd in the guests: half an hour
+	@scripts/test nightly
 
 bench: build ## benchmarks of the code, and of the network in the lab
 	@scripts/bench

@@ -112,20 +112,7 @@ func TestWallsBite(t *testing.T) {
 	if linter == "" {
 		t.Skip("the linter is not named: run `make test`, or set GOLANGCI_LINT to the output of scripts/lint --install")
 	}
-	dir := t.TempDir()
-	write := func(name, text string) {
-		t.Helper()
-		file := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, name := range []string{"go.mod", "go.sum", ".golangci.yml"} {
-		write(name, read(t, name))
-	}
+	write, denials := houseCopy(t, linter)
 	// The importing files stand in a folder below the package: the same rules hold
 	// there, and the copy has no import cycles.
 	want := map[string]bool{} // "from to" -> allowed
@@ -150,6 +137,33 @@ func TestWallsBite(t *testing.T) {
 		write("internal/"+from+"/probe/probe.go", b.String())
 	}
 
+	compareWalls(t, want, denials())
+}
+
+// houseCopy begins a copy of the house with the linter's configuration in it. It returns
+// how to add a file, and how to lint the copy: "from to" for each import refused, from the
+// package two levels deep (internal/mesh: "mesh"), to the import path.
+func houseCopy(t *testing.T, linter string) (write func(name, text string), denials func() map[string]bool) {
+	t.Helper()
+	dir := t.TempDir()
+	write = func(name, text string) {
+		t.Helper()
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"go.mod", "go.sum", ".golangci.yml"} {
+		write(name, read(t, name))
+	}
+	return write, func() map[string]bool { return lintWalls(t, linter, dir) }
+}
+
+func lintWalls(t *testing.T, linter, dir string) map[string]bool {
+	t.Helper()
 	cmd := exec.Command(linter, "run", "--enable-only", "depguard", "--max-issues-per-linter", "0", "--max-same-issues", "0",
 		"--output.json.path", "stdout", "--show-stats=false", "--issues-exit-code", "0", "./...")
 	cmd.Dir = dir
@@ -178,6 +192,12 @@ func TestWallsBite(t *testing.T) {
 		}
 		denied[from+" "+to] = true
 	}
+	return denied
+}
+
+// compareWalls compares what the linter refused with what it should.
+func compareWalls(t *testing.T, want, denied map[string]bool) {
+	t.Helper()
 	for _, pair := range slices.Sorted(maps.Keys(want)) {
 		switch {
 		case want[pair] && denied[pair]:
