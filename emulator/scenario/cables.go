@@ -158,22 +158,23 @@ func (w *World) Gone(name, host string) time.Duration {
 // Plug and Unplug put a cable in and pull it.
 func (w *World) Plug(name string) {
 	w.T.Helper()
-	w.must(w.Fabric.Plug(name))
+	w.Must(w.Fabric.Plug(name))
 }
 
 // Unplug pulls a cable at both ends.
 func (w *World) Unplug(name string) {
 	w.T.Helper()
-	w.must(w.Fabric.Unplug(name))
+	w.Must(w.Fabric.Unplug(name))
 }
 
 // Fault sets the faults of a cable, at the end of a host, or at both if host is "".
 func (w *World) Fault(name, host string, f fabric.Fault) {
 	w.T.Helper()
-	w.must(w.Fabric.Fault(name, host, f))
+	w.Must(w.Fabric.Fault(name, host, f))
 }
 
-func (w *World) must(err error) {
+// Must ends the test if there is an error.
+func (w *World) Must(err error) {
 	w.T.Helper()
 	if err != nil {
 		w.T.Fatal(err)
@@ -187,14 +188,14 @@ func (w *World) PowerOff(host string) {
 	if err := h.Check(); err != nil {
 		w.T.Error(err)
 	}
-	w.must(w.Fabric.PowerOff(host))
-	w.must(h.Machine.Close())
+	w.Must(w.Fabric.PowerOff(host))
+	w.Must(h.Machine.Close())
 }
 
 // PowerOn boots a host again after PowerOff. Its logs begin anew.
 func (w *World) PowerOn(host string) {
 	w.T.Helper()
-	w.must(w.Fabric.PowerOn(host))
+	w.Must(w.Fabric.PowerOn(host))
 	h := w.Host(host)
 	h.Machine = nil
 	w.boot([]*Host{h})
@@ -228,10 +229,7 @@ func (w *World) Cut(name string) Cut {
 	w.T.Helper()
 	c := w.cable(name)
 	a, b := w.Host(c.ends[0].host), w.Host(c.ends[1].host)
-	stop := w.probe(map[string][2]string{
-		a.Name + " to " + b.Name + " IPv4": {a.Name, b.V4}, a.Name + " to " + b.Name + " IPv6": {a.Name, b.V6},
-		b.Name + " to " + a.Name + " IPv4": {b.Name, a.V4}, b.Name + " to " + a.Name + " IPv6": {b.Name, a.V6},
-	})
+	stop := w.Probe(Spacing, [2]string{a.Name, b.Name}, [2]string{b.Name, a.Name})
 	time.Sleep(500 * time.Millisecond)
 	cut := Cut{Cable: name}
 	w.Unplug(name)
@@ -250,9 +248,16 @@ func (w *World) Cut(name string) Cut {
 	return cut
 }
 
-// probe starts probes, each from a host to an address, and returns what ends them all.
-func (w *World) probe(streams map[string][2]string) func() map[string]wire.Probed {
+// Probe starts probes from hosts to others, in both families, and returns what ends them all. The names of
+// the results are like "a to b IPv4".
+func (w *World) Probe(spacing time.Duration, pairs ...[2]string) func() map[string]wire.Probed {
 	w.T.Helper()
+	streams := map[string][2]string{}
+	for _, p := range pairs {
+		to := w.Host(p[1])
+		streams[p[0]+" to "+p[1]+" IPv4"] = [2]string{p[0], to.V4}
+		streams[p[0]+" to "+p[1]+" IPv6"] = [2]string{p[0], to.V6}
+	}
 	type running struct {
 		name string
 		stop func() (wire.Probed, error)
@@ -260,7 +265,7 @@ func (w *World) probe(streams map[string][2]string) func() map[string]wire.Probe
 	var all []running
 	for name, s := range streams {
 		to := fmt.Sprintf("[%s]:%d", s[1], EchoPort)
-		stop, err := w.Host(s[0]).Probe(w.T.Context(), to, Spacing)
+		stop, err := w.Host(s[0]).Machine.Probe(w.T.Context(), to, spacing)
 		if err != nil {
 			w.T.Fatal(err)
 		}

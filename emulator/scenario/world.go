@@ -30,8 +30,12 @@ type Spec struct {
 	Unplugged bool
 	// Carry names more kernel modules that the guests have at hand, for [guest.Machine.Load].
 	Carry []string
-	// Modules replaces what is loaded at boot: thunderbolt and thunderbolt_net.
-	Modules []string
+	// Modules replaces what is loaded at boot, thunderbolt and thunderbolt_net; ModulesOf does for single hosts.
+	Modules   []string
+	ModulesOf map[string][]string
+	// Bare leaves guests as the kernel starts them: no addresses, no settings. The test, or what it tests,
+	// configures them, and sets V4 and V6 of each Host for pings and probes.
+	Bare bool
 	// Files are put into every guest: programs, configuration.
 	Files []guest.File
 	// FilesOf are put into single guests only.
@@ -209,7 +213,7 @@ func (w *World) boot(hosts []*Host) {
 		wg.Go(func() {
 			h.Machine, errs[i] = guest.Start(w.T.Context(), guest.Config{
 				Name: h.Name, Kernel: or(w.spec.Kernels[h.Name], w.spec.Kernel), NHIs: h.nhis, Memory: w.spec.Memory, Systemd: w.spec.Systemd,
-				Modules: w.spec.Modules, Carry: w.spec.Carry, Logs: w.Logs,
+				Modules: w.modules(h.Name), Carry: w.spec.Carry, Logs: w.Logs,
 				Files: slices.Concat(w.spec.Files, w.spec.FilesOf[h.Name]),
 			})
 		})
@@ -228,6 +232,13 @@ func (w *World) boot(hosts []*Host) {
 		h.identify()
 	}
 	w.Report("%d guests up after %.1f s", len(hosts), time.Since(start).Seconds())
+}
+
+func (w *World) modules(host string) []string {
+	if m, ok := w.spec.ModulesOf[host]; ok {
+		return m
+	}
+	return w.spec.Modules
 }
 
 func (w *World) hostNamed(name string) *Host {
