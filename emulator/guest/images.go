@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/usb4mesh/usb4mesh/emulator/guest/debian"
 )
@@ -78,11 +79,32 @@ func (u Unavailable) Error() string { return "no guests on this machine: " + u.W
 // Available fetches what a guest with this kernel needs, unless it is there, and returns an error of type
 // [Unavailable] if no guest can be started on this machine.
 func Available(ctx context.Context, k Kernel) error {
-	if _, err := qemuImage(ctx); err != nil {
-		return err
-	}
-	_, err := kernelImage(ctx, k)
+	_, err := Fetch(ctx, string(k))
 	return err
+}
+
+// Fetch gets QEMU and a kernel, or with the name "systemd" the root of guests with systemd, unless they are there. It
+// says what there is: versions, size and time of the download, and how signatures were checked.
+func Fetch(ctx context.Context, name string) (about string, err error) {
+	images := []func(context.Context) (debian.Image, error){
+		qemuImage, func(ctx context.Context) (debian.Image, error) { return kernelImage(ctx, Kernel(name)) },
+	}
+	if name == "systemd" {
+		images = images[:1]
+		images = append(images, systemdImage)
+	}
+	for _, get := range images {
+		im, err := get(ctx)
+		if err != nil {
+			return about, err
+		}
+		about += fmt.Sprintf("%s: %d MB of packages of %s, fetched in %.0f s; signatures: %s\n",
+			filepath.Base(im.Dir), im.Bytes/1e6, im.Made.Format(time.DateOnly), im.Took.Seconds(), im.Signed)
+		if im.Stale != "" {
+			about += "  " + im.Stale + "\n"
+		}
+	}
+	return about, nil
 }
 
 // qemuImage returns the folder of QEMU and the libraries that it needs.

@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -50,13 +51,87 @@ func TestMixed(t *testing.T) {
 	delivered(t, w.Cut(ring[0]), 5*time.Second)
 }
 
-// TestTwoCables has two cables between the same two hosts, of which one is pulled.
+// TestTwoCables has two cables between the same two hosts, and what happens to a host interface as a whole.
 func TestTwoCables(t *testing.T) {
 	level(t, "drivers")
 	t.Parallel()
 	cables := []string{"a:1-b:1", "a:2-b:2"}
 	w := scenario.Start(t, scenario.Spec{Cables: cables})
 	w.Up()
-	delivered(t, w.Cut(cables[0]), 5*time.Second)
-	w.PingAll()
+	w.Step("cut", func() {
+		delivered(w.T.(*testing.T), w.Cut(cables[0]), 5*time.Second)
+		w.PingAll()
+	})
+	w.Step("driver removed", func() {
+		a := w.Host("a")
+		if err := a.Unload(w.T.Context(), "thunderbolt_net"); err != nil {
+			w.T.Fatal(err)
+		}
+		w.Gone(cables[0], "a")
+		w.Carrier(cables[0], "b", false)
+		if err := a.Load(w.T.Context(), "thunderbolt_net"); err != nil {
+			w.T.Fatal(err)
+		}
+		w.Up()
+		w.PingAll()
+	})
+	// Without a cable the driver puts the host interface to sleep after 15 s (TB_AUTOSUSPEND_DELAY); a plug must wake it.
+	w.Step("asleep", func() {
+		for _, c := range cables {
+			w.Unplug(c)
+		}
+		w.Until("host interfaces asleep", 2*time.Minute, func() error {
+			for _, h := range w.Fabric.Stats().Hosts {
+				for i, n := range h.NHIs {
+					if !n.Asleep {
+						return fmt.Errorf("host interface %d of %s is awake", i, h.Name)
+					}
+				}
+			}
+			return nil
+		})
+		for _, c := range cables {
+			w.Plug(c)
+		}
+		w.Up()
+		w.PingAll()
+	})
+}
+
+// TestRough has cables that can't make up their mind, and lose what is said over them.
+func TestRough(t *testing.T) {
+	level(t, "nightly")
+	t.Parallel()
+	w := scenario.Start(t, scenario.Spec{Cables: ring})
+	w.Up()
+	w.Step("flapping", func() {
+		w.Fault(ring[0], "", fabric.Fault{FlapUp: 2 * time.Second, FlapDown: 300 * time.Millisecond})
+		time.Sleep(20 * time.Second)
+		w.Ping("a", "c")
+		w.Fault(ring[0], "", fabric.Fault{})
+		w.Up()
+		w.PingAll()
+	})
+	w.Step("lost requests", func() {
+		w.Fault(ring[0], "a", fabric.Fault{DropRequests: 3})
+		w.Unplug(ring[0])
+		w.Gone(ring[0], "a")
+		w.Gone(ring[0], "b")
+		w.Plug(ring[0])
+		w.UpCable(ring[0])
+		w.Fault(ring[0], "", fabric.Fault{})
+		w.PingAll()
+	})
+	w.Step("dead port", func() {
+		w.Fault(ring[1], "b", fabric.Fault{Dead: true})
+		w.Gone(ring[1], "b")
+		w.Gone(ring[1], "c")
+		time.Sleep(5 * time.Second)
+		if l, err := w.Host("b").Interface(1); err == nil {
+			w.T.Errorf("%s is there although its port is dead", l.Name)
+		}
+		w.Fault(ring[1], "", fabric.Fault{})
+		w.Up()
+		w.PingAll()
+	})
 }

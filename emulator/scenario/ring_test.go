@@ -66,6 +66,7 @@ func everything(t *testing.T, s scenario.Spec) {
 	w.Step("up", func() { w.Up() })
 	w.Step("ping", w.PingAll)
 	w.Step("file", func() { w.Transfer("a", "b", 16<<20) })
+	w.Step("cost", func() { cost(w) })
 	w.Step("answering ports", func() {
 		for _, c := range s.Cables {
 			delivered(w.T.(*testing.T), w.Cut(c), 5*time.Second)

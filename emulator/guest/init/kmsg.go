@@ -32,7 +32,7 @@ func openLog() (*kernelLog, error) {
 }
 
 // follow reads one record a read, "priority,sequence,microseconds,flags;text\n key=value\n...":
-// Documentation/ABI/testing/dev-kmsg.
+// Documentation/ABI/testing/dev-kmsg. A message without a newline at its end is shown with the next one.
 func (l *kernelLog) follow(f *os.File) {
 	record := make([]byte, 16<<10)
 	for {
@@ -45,18 +45,25 @@ func (l *kernelLog) follow(f *os.File) {
 			l.add("usb4emu: the kernel's log ended: " + err.Error())
 			return
 		}
-		head, text, _ := strings.Cut(string(record[:n]), ";")
-		text, _, _ = strings.Cut(text, "\n")
-		fields := strings.Split(head, ",")
-		if len(fields) < 3 {
-			continue
+		if line, ok := parseRecord(string(record[:n])); ok {
+			l.add(line)
 		}
-		µs, err := strconv.ParseInt(fields[2], 10, 64)
-		if err != nil {
-			continue
-		}
-		l.add(fmt.Sprintf("[%12.6f] %s", float64(µs)/1e6, text))
 	}
+}
+
+// parseRecord makes a line as dmesg prints it.
+func parseRecord(record string) (line string, ok bool) {
+	head, text, _ := strings.Cut(record, ";")
+	text, _, _ = strings.Cut(text, "\n")
+	fields := strings.Split(head, ",")
+	if len(fields) < 3 {
+		return "", false
+	}
+	µs, err := strconv.ParseInt(fields[2], 10, 64)
+	if err != nil {
+		return "", false
+	}
+	return fmt.Sprintf("[%12.6f] %s", float64(µs)/1e6, text), true
 }
 
 func (l *kernelLog) add(line string) {

@@ -134,8 +134,15 @@ func (g *Guest) ProbeStop(id int, out *wire.Probed) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	out.Interval, out.Sent = p.interval, len(p.got)
-	for i, ok := range p.got {
+	*out = report(p.got)
+	out.Interval = p.interval
+	return nil
+}
+
+// report counts what came back and finds the runs of what did not.
+func report(got []bool) wire.Probed {
+	out := wire.Probed{Sent: len(got)}
+	for i, ok := range got {
 		switch last := len(out.Gaps) - 1; {
 		case ok:
 			out.Received++
@@ -145,7 +152,7 @@ func (g *Guest) ProbeStop(id int, out *wire.Probed) error {
 			out.Gaps = append(out.Gaps, wire.Gap{First: i, Count: 1})
 		}
 	}
-	return nil
+	return out
 }
 
 // Receive takes one TCP connection on the port and reads it to its end. The answer comes when all is read.
