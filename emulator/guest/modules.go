@@ -85,6 +85,9 @@ func (m modules) Load(names ...string) ([]module, error) {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 		for _, n := range needs {
+			if n == softly["crc32c"] && !m.Has(n) {
+				continue // a later kernel, which has it elsewhere
+			}
 			if err := add(n, ", which "+name+" needs"); err != nil {
 				return err
 			}
@@ -112,7 +115,11 @@ func readModule(file string) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// dependsOf reads "depends=a,b" from a module's section .modinfo.
+// softly are modules by what other modules call them in "softdep=pre: crc32c" of .modinfo: an alias, for
+// which modprobe looks into a table that depmod makes. Without the module the other one's start fails.
+var softly = map[string]string{"crc32c": "crc32c_generic"}
+
+// dependsOf reads "depends=a,b" from a module's section .modinfo, and the soft dependencies that we know.
 func dependsOf(data []byte) ([]string, error) {
 	f, err := elf.NewFile(bytes.NewReader(data))
 	if err != nil {
@@ -126,10 +133,18 @@ func dependsOf(data []byte) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	var all []string
 	for field := range bytes.SplitSeq(info, []byte{0}) {
 		if list, ok := strings.CutPrefix(string(field), "depends="); ok && list != "" {
-			return strings.Split(list, ","), nil
+			all = append(all, strings.Split(list, ",")...)
+		}
+		if list, ok := strings.CutPrefix(string(field), "softdep=pre: "); ok {
+			for name := range strings.FieldsSeq(list) {
+				if soft := softly[name]; soft != "" {
+					all = append(all, soft)
+				}
+			}
 		}
 	}
-	return nil, nil
+	return all, nil
 }

@@ -135,7 +135,10 @@ func (w *world) works() time.Duration {
 func (w *world) once(hosts ...string) {
 	w.T.Helper()
 	for _, h := range hosts {
-		w.Host(h).Run(program, "agent", "--once", "--config", there, "--node", h)
+		r, err := w.Host(h).Machine.Run(w.T.Context(), program, "agent", "--once", "--config", there, "--node", h)
+		if err != nil {
+			w.T.Fatalf("%v: %s", err, r.Stderr)
+		}
 	}
 }
 
@@ -196,10 +199,17 @@ func (w *world) answer(host string, into any, args ...string) []byte {
 	if err != nil && r.Code != 4 {
 		w.T.Fatal(err)
 	}
-	if err := json.Unmarshal(r.Stdout, into); err != nil {
-		w.T.Fatalf("%s: %s: %v: %s", host, strings.Join(args, " "), err, r.Stdout)
+	if err := decode(r.Stdout, into); err != nil {
+		w.T.Fatalf("%s: %s: %v", host, strings.Join(args, " "), err)
 	}
 	return r.Stdout
+}
+
+func decode(data []byte, into any) error {
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("%w: %s", err, data)
+	}
+	return nil
 }
 
 // keep writes a guest's file to the logs of the test.
