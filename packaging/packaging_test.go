@@ -88,8 +88,8 @@ func TestPrepare(t *testing.T) {
 	}
 	root := t.TempDir()
 	const driver, irq = "sys/bus/thunderbolt/drivers/thunderbolt-net/", "proc/irq/"
-	given := []string{driver + "bind", driver + "unbind", "dev/cpu_dma_latency", irq + "71/smp_affinity", irq + "71/smp_affinity_list"}
-	kept := []string{driver + "uevent", irq + "72/smp_affinity", irq + "default_smp_affinity", "proc/sys/kernel/core_pattern", "etc/shadow"}
+	given := []string{driver + "bind", driver + "unbind", "dev/cpu_dma_latency", irq + "71/smp_affinity_list"}
+	kept := []string{driver + "uevent", irq + "71/smp_affinity", irq + "72/smp_affinity_list", irq + "default_smp_affinity", "proc/sys/kernel/core_pattern", "etc/shadow"}
 	for _, name := range append(given, kept...) {
 		write(t, filepath.Join(root, name), "", 0o600)
 	}
