@@ -32,6 +32,7 @@ chaos: build ## throw 500 random faults at eight agents on this machine (SEED re
 	$(BIN) lab chaos internal/lab/chaos/testdata/cube.yaml --steps $(STEPS) $(if $(SEED),--seed $(SEED)) --logs bin/chaos
 
 packages: ## build and check Debian and RPM packages in dist/
+	@scripts/install-deps
 	@scripts/packages
 	@scripts/check-packages
 
@@ -52,6 +53,7 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 
 generate: ## write the generated documents anew
 	$(GO) test ./internal/house -run 'TestGenerated' -update
+	$(GO) test ./packaging -run 'TestVendorHash' -update
 
 clean: ## remove what make built
 	rm -rf bin dist

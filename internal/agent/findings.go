@@ -41,7 +41,7 @@ var (
 		"Addresses, routes or settings of the mesh were removed several times. The agent restores them, but ever less often, so that two managers do not fight at full speed. Tell the other one to leave the interfaces tbt-* and umesh0 alone: `unmanaged-devices` of NetworkManager, `denyinterfaces` of dhcpcd, no .network file of systemd-networkd that matches them.")
 
 	gossipOff = kind("gossip-off", finding.Warning, "The nodes do not tell each other which links are down",
-		"Gossip needs a key file, the same on every node, or `plain: true` in the cluster file. Without it every node only knows its own links: a single cut is survived all the same, a second one may not be.")
+		"Gossip needs a key file, the same on every node, or `gossip: plain` in the cluster file. Without it every node only knows its own links: a single cut is survived all the same, a second one may not be.")
 	livenessOff = kind("liveness-off", finding.Warning, "Links are not watched",
 		"BFD does not run, so a link that has carrier and carries nothing is not noticed. Another BFD daemon on this machine may hold the port.")
 	livenessStranger = kind("bfd-stranger", finding.Warning, "BFD packets that no peer of the plan sends",

@@ -25,6 +25,7 @@ type Options struct {
 // Defaults of Options.
 const (
 	DefaultConfig = "/etc/usb4mesh/mesh.yaml"
+	DefaultKey    = "/etc/usb4mesh/mesh.key"
 	DefaultState  = "/var/lib/usb4mesh"
 	DefaultSocket = "/run/usb4mesh/agent.sock"
 	DefaultTimer  = 5 * time.Second

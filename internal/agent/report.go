@@ -74,7 +74,7 @@ func (a *Agent) portFindings(p *port) []finding.Finding {
 func (a *Agent) watched(t *turn, live Liveness) {
 	if err := a.loop.watchError; err != nil {
 		t.report(finding.New(livenessOff, "links are not watched: %v", err).
-			Hinted("choose another port in the cluster file, under agent: {ports: {bfd: ...}}, or `liveness: off`"))
+			Hinted("choose another port in the cluster file, under agent: {ports: {bfd: ...}}, or `liveness: none`"))
 	}
 	if live == nil {
 		return

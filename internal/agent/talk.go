@@ -1,11 +1,13 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -32,7 +34,12 @@ const (
 	maxRouters = 4 // that are told; a machine with more has them known by name
 )
 
-var errNoKey = errors.New("no key file is named, and the cluster file does not say `plain: true`")
+var errNoKey = errors.New("there is no key file: none is named, and " + DefaultKey + " does not exist")
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
 
 // speak opens gossip once the node's addresses stand, and keeps its notes.
 func (a *Agent) speak(t *turn) {
@@ -41,7 +48,7 @@ func (a *Agent) speak(t *turn) {
 	a.mu.Unlock()
 	l := &a.loop
 	if g == nil {
-		if t.started.Before(l.talk.retry) || !a.addressed(t.have) {
+		if l.cluster.Agent.Gossip == mesh.GossipOff || t.started.Before(l.talk.retry) || !a.addressed(t.have) {
 			return
 		}
 		var err error
@@ -89,7 +96,7 @@ func (a *Agent) addressed(s mesh.State) bool {
 func (a *Agent) openGossip() (Gossip, error) {
 	p, settings := &a.loop.plan, a.loop.cluster.Agent
 	c := gossip.Config{
-		Mesh: p.Mesh, Node: a.options.Node, Port: settings.GossipPort, Plain: settings.Plain, Log: a.log,
+		Mesh: p.Mesh, Node: a.options.Node, Port: settings.GossipPort, Log: a.log,
 		Fast:    settings.Liveness == mesh.LivenessFast,
 		Members: map[string][]netip.Addr{}, Cables: map[string][2]string{},
 	}
@@ -99,19 +106,18 @@ func (a *Agent) openGossip() (Gossip, error) {
 	for _, k := range p.Cables {
 		c.Cables[k.Name] = [2]string{k.Ends[0].Node, k.Ends[1].Node}
 	}
-	file := a.options.Key
-	if file == "" {
-		file = settings.Key
-	}
+	file := cmp.Or(a.options.Key, settings.Key)
 	switch {
-	case file != "":
-		keys, err := gossip.LoadKeys(file)
+	case settings.Gossip == mesh.GossipPlain && a.options.Key == "":
+		c.Plain = true
+	case file == "" && !exists(DefaultKey):
+		return nil, errNoKey
+	default:
+		keys, err := gossip.LoadKeys(cmp.Or(file, DefaultKey))
 		if err != nil {
 			return nil, err
 		}
-		c.Keys, c.Plain = keys, false
-	case !settings.Plain:
-		return nil, errNoKey
+		c.Keys = keys
 	}
 	g, err := a.parts.openGossip(c)
 	if err != nil {
@@ -182,7 +188,7 @@ func (a *Agent) known(t *turn) match.Input {
 func (a *Agent) heard(t *turn, g Gossip) {
 	if err := a.loop.talk.err; g == nil && err != nil && !a.options.Once {
 		t.report(finding.New(gossipOff, "the nodes do not tell each other which links are down: %v", err).
-			Hinted("make a key with `head -c 32 /dev/urandom | base64`, the same file on every node, mode 0600, and name it under agent: {key: ...}"))
+			Hinted("make a key with `head -c 32 /dev/urandom | base64` and write it to %s on every node, readable for the agent alone; or say `gossip: none` under agent in the cluster file", DefaultKey))
 	}
 	if g == nil {
 		return

@@ -57,6 +57,7 @@ func Format(c mesh.Cluster, comment ...string) []byte {
 			fmt.Fprintf(&b, "    speed: %d\n", x.Speed)
 		}
 	}
+	formatAgent(&b, c.Agent)
 	return []byte(b.String())
 }
 

@@ -50,6 +50,7 @@ func (r *reader) read(root *value) {
 	r.readNodes(root.get("nodes"))
 	r.readTopology(root.get("topology"))
 	r.readCables(root.get("cables"))
+	r.readAgent(root.get("agent"))
 	r.checkAddressing()
 	for i := range r.cluster.Nodes {
 		r.cluster.Nodes[i].Incomplete = r.broken[i]

@@ -157,6 +157,7 @@ var table = &rule{
 		{"topology", false, topologyRule},
 		{"nodes", true, &rule{types: list, min: 1, max: maxNodes, sample: `[{name: "01", machine: um790-pro}]`, doc: "The machines.", items: nodeRule}},
 		{"cables", false, &rule{types: list, min: 1, max: maxNodes * maxPorts / 2, sample: `[{endpoints: ["03:left", "02:right"]}]`, doc: "The cables one by one, instead of a topology.", items: cableRule}},
+		{"agent", false, agentRule},
 	},
 }
 

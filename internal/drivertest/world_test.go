@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -214,7 +215,7 @@ func decode(data []byte, into any) error {
 
 // keep writes a guest's file to the logs of the test.
 func (w *world) keep(host, file string) {
-	data, err := w.Host(host).ReadFile(w.T.Context(), file)
+	data, err := w.Host(host).ReadFile(context.Background(), file) // the test has ended
 	if err == nil {
 		err = os.WriteFile(path.Join(w.Logs, host+"-"+path.Base(file)), data, 0o644)
 	}

@@ -425,3 +425,51 @@ func TestLaneStranger(t *testing.T) {
 		return alive(r, "1")
 	})
 }
+
+// A port that takes packets and sends none, as that of a dead peer does until the
+// driver gives it up, does not keep packets from other ports.
+func TestLaneStuckPort(t *testing.T) {
+	l := newLane(t)
+	l.plug(1)
+	l.plug(2)
+	if err := l.in(2, func() error {
+		out, err := exec.Command("tc", strings.Fields("qdisc add dev tbt-01 root tbf rate 8bit burst 2kb limit 1mb")...).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("tc: %w: %s", err, out)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []func(int) netip.Addr{identity, identity6} {
+		at := func(i int) netip.AddrPort { return netip.AddrPortFrom(id(i), DefaultPort) }
+		var from, to packetConn
+		for i, c := range map[int]*packetConn{2: &from, 3: &to} {
+			if err := l.in(i, func() (err error) { *c, err = kernel{}.listenPacket(at(i)); return err }); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = (*c).Close() }()
+		}
+		done := make(chan error)
+		go func() {
+			for range 5000 {
+				_, _ = from.WriteToUDPAddrPort(make([]byte, 1200), at(1))
+			}
+			_, err := from.WriteToUDPAddrPort([]byte("news"), at(3))
+			done <- err
+		}()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("the free port: %v", err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("a send waits for the stuck port")
+		}
+		b := make([]byte, 100)
+		n, sender, err := to.ReadFromUDPAddrPort(b)
+		if err != nil || string(b[:n]) != "news" || sender.Addr().Unmap() != id(2) {
+			t.Errorf("%q from %v, %v", b[:n], sender, err)
+		}
+	}
+}

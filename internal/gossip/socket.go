@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -32,7 +33,54 @@ func (kernel) listenPacket(a netip.AddrPort) (packetConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return conn.(*net.UDPConn), nil
+	return newDatagrams(conn.(*net.UDPConn))
+}
+
+// datagrams is a UDP socket that never waits. A port whose peer has died in silence
+// may keep what was queued on it for seconds, and the memory of it counts against
+// the socket; a write that waits for that would keep the word from all others, to
+// whom the way is free.
+type datagrams struct {
+	*net.UDPConn
+	raw syscall.RawConn
+	v4  bool
+}
+
+// sendBuffer has room for what the queue of a dead port may hold: a thousand
+// packets, at four kilobytes with what the kernel needs around them.
+const sendBuffer = 4 << 20
+
+func newDatagrams(conn *net.UDPConn) (*datagrams, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	d := &datagrams{conn, raw, conn.LocalAddr().(*net.UDPAddr).IP.To4() != nil}
+	return d, raw.Control(func(fd uintptr) {
+		// Above the limit for everybody if we may, else as far as that goes.
+		if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
+		}
+	})
+}
+
+// WriteToUDPAddrPort sends now or not at all.
+func (d *datagrams) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	var at unix.Sockaddr = &unix.SockaddrInet6{Addr: to.Addr().As16(), Port: int(to.Port())}
+	if d.v4 {
+		at = &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())}
+	}
+	var failed error
+	if err := d.raw.Write(func(fd uintptr) bool {
+		failed = unix.Sendto(int(fd), b, unix.MSG_DONTWAIT, at)
+		return true
+	}); err != nil {
+		return 0, err
+	}
+	if failed != nil {
+		return 0, os.NewSyscallError("sendto", failed)
+	}
+	return len(b), nil
 }
 
 func (kernel) listen(a netip.AddrPort) (net.Listener, error) {

@@ -33,7 +33,7 @@ type words map[string]bool
 
 // truths returns the truth of every part of two nodes or more. What lies beyond a part
 // can't be known in it; there the word of its agents counts, as long as it is the same
-// for all of them, and takes a cable for usable only where that could be so.
+// for all of them.
 func (w *world) truths(said map[*Node]words, v *Verdict) (all []*truth) {
 	full := plan.Graph(w.plan)
 	for _, part := range w.parts() {
@@ -48,13 +48,8 @@ func (w *world) truths(said map[*Node]words, v *Verdict) (all []*truth) {
 				beyond, by = said[n], n
 			}
 		}
-		for i, c := range w.cables {
-			a, b := part[full.Links[i].A], part[full.Links[i].B]
-			use := c.usable()
-			if !(a && b) && (!(a || b) || c.doubtful()) {
-				use = beyond[c.plan.Name]
-			}
-			t.agree(v, said, c, use, by)
+		for i, use := range t.used(full, beyond) {
+			t.agree(v, said, w.cables[i], use, by)
 			if use {
 				t.graph.Links = append(t.graph.Links, full.Links[i])
 				t.cable = append(t.cable, i)
@@ -64,6 +59,32 @@ func (w *world) truths(said map[*Node]words, v *Verdict) (all []*truth) {
 		all = append(all, t)
 	}
 	return all
+}
+
+// used says of each cable whether the part's nodes may use it: those that carry frames,
+// of those beyond the part what its agents say, and silent ones that lead out of it, in
+// the order of the plan, where nothing else leads there.
+func (t *truth) used(full forwarding.Graph, beyond words) []bool {
+	use := make([]bool, len(t.w.cables))
+	var out []string
+	for i, c := range t.w.cables {
+		use[i] = c.usable()
+		if l := full.Links[i]; !t.part[l.A] && !t.part[l.B] {
+			use[i] = beyond[c.plan.Name]
+		}
+		if !use[i] {
+			out = append(out, c.plan.Name)
+		}
+	}
+	for i, c := range t.w.cables {
+		l := full.Links[i]
+		if !c.doubtful() || t.part[l.A] == t.part[l.B] || connected(t.w.plan, out...)(c.nodes[0].Name, c.nodes[1].Name) {
+			continue
+		}
+		use[i] = true
+		out = slices.DeleteFunc(out, func(name string) bool { return name == c.plan.Name })
+	}
+	return use
 }
 
 // agree notes which agents of the part say something else of a cable.

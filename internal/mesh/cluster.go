@@ -34,21 +34,29 @@ type Cluster struct {
 	Agent    AgentSettings
 }
 
-// AgentSettings are the settings of the agents, the same on every node.
+// AgentSettings are the settings of the agents, the same on every node. What is ""
+// or 0 is left to its default.
 type AgentSettings struct {
-	Liveness   string // a profile of BFD: LivenessNormal if "", LivenessFast, LivenessOff
-	Key        string // file with the keys of gossip, "" for none
-	Plain      bool   // gossip without keys
-	GossipPort int    // 0 for the default
-	BFDPort    int    // 0 for the default
-	Metrics    string // address:port of HTTP, "" for the default
+	Liveness   string // a profile of BFD
+	Gossip     string // how the nodes tell each other what is down
+	Key        string // file with the keys of gossip
+	GossipPort int
+	BFDPort    int
+	Metrics    string // address:port of HTTP, or "none"
 }
 
 // Profiles of liveness.
 const (
 	LivenessNormal = "normal" // 50 ms x 3
 	LivenessFast   = "fast"   // 20 ms x 3, on a real-time thread
-	LivenessOff    = "off"
+	LivenessOff    = "none"
+)
+
+// Kinds of gossip.
+const (
+	GossipEncrypted = "encrypted"
+	GossipPlain     = "plain"
+	GossipOff       = "none"
 )
 
 // Node is one machine as asked for.

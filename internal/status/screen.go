@@ -117,7 +117,7 @@ func (w *screen) links() {
 		word, colour := linkWord(l)
 		t.row(cell{text: l.Port}, cell{text: l.Interface}, cell{text: l.Peer}, cell{text: l.Cable},
 			trained(l), livenessCell(&l.Liveness), cell{word, colour}, cell{text: w.ago(l.Since)})
-		if why := linkNote(l); why != "" {
+		if why := linkNote(l); why != "" && why != word {
 			notes = append(notes, l.Interface+": "+why)
 		}
 	}

@@ -225,15 +225,29 @@ func (r *runner) dead(ctx context.Context, s Step, do func() error) error {
 	return errors.Join(do(), r.l.Agent(ctx, s.Node, lab.AgentStart))
 }
 
-// kept wants all to be well now, and a moment later.
+// kept wants every pair that is connected to answer, now and a moment later.
 func (r *runner) kept(ctx context.Context, when string) error {
+	ways, err := r.l.Ways(ctx)
+	if err != nil || len(ways) == 0 {
+		return err
+	}
+	var pairs []lab.Pair
+	for _, w := range ways {
+		pairs = append(pairs, w.Pair)
+	}
 	for range 2 {
-		v, err := r.l.Verify(ctx)
+		checked, err := r.l.Check(ctx, keptFor, pairs...)
 		if err != nil {
 			return err
 		}
-		if len(v.Wrong) > 0 {
-			return &wrongError{when, v.Wrong}
+		var wrong []string
+		for _, c := range checked {
+			if !c.Good {
+				wrong = append(wrong, fmt.Sprintf("%s does not reach %s (%s): %s", c.From, c.To, c.Family, c.Why))
+			}
+		}
+		if len(wrong) > 0 {
+			return &wrongError{when, wrong}
 		}
 		if err := sleep(ctx, keptFor); err != nil {
 			return err
