@@ -193,7 +193,9 @@ func (w *world) against(want ...string) {
 		w.Must(first.WriteFile(ctx, file, w.answer(h.Name, &any, "discover", "--json"), 0o644))
 		args = append(args, file)
 	}
-	var a struct{ Findings []struct{ Code, Severity string } }
+	var a struct {
+		Findings []struct{ Code, Severity string }
+	}
 	raw := w.answer(first.Name, &a, args...)
 	var got []string
 	for _, f := range a.Findings {
