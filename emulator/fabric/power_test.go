@@ -14,6 +14,9 @@ import (
 func TestPowerLoss(t *testing.T) {
 	w, a, b := two(t, pair)
 	w.must(w.PowerOff("b"))
+	if w.cable("c").Up {
+		t.Error("the link is up although one end has no power")
+	}
 	w.must(a.Plugged(a.Ports[0], false))
 	if _, err := b.Ask(4, make([]byte, 16)); err == nil {
 		t.Error("a host without power still answers")
