@@ -70,7 +70,7 @@ func (w *World) configure(c cable) {
 			w.T.Fatal(err)
 		}
 		me.set(wire.SetLink{Name: l.Name, MTU: MTU, Up: true, Addresses: me.addresses()})
-		w.route(me, peer, peer, l.Name, 10)
+		w.route(me, peer, peer, l.Name, 10+w.twin(c))
 		for _, other := range w.cables {
 			for j := range other.ends {
 				if other.name != c.name && other.ends[j].host == peer.Name && other.ends[1-j].host != me.Name {
@@ -79,6 +79,24 @@ func (w *World) configure(c cable) {
 			}
 		}
 	}
+}
+
+// twin counts the cables between the same hosts that come before c: their routes must differ in metric.
+func (w *World) twin(c cable) int {
+	n := 0
+	for _, o := range w.cables {
+		if o.name == c.name {
+			break
+		}
+		if w.joins(o, c.ends[0].host, c.ends[1].host) {
+			n++
+		}
+	}
+	return n
+}
+
+func (w *World) joins(c cable, a, b string) bool {
+	return c.ends[0].host == a && c.ends[1].host == b || c.ends[0].host == b && c.ends[1].host == a
 }
 
 func (w *World) route(me, to, via *Host, dev string, metric int) {
@@ -205,6 +223,8 @@ type Cut struct {
 	Cable string
 	// Gone is the time until the interface was removed at both ends; Back from the plug until it was there again.
 	Gone, Back time.Duration
+	// Out is the time from the pull until the cable worked again: what would be lost if there were no other way.
+	Out time.Duration
 	// Probes between the ends, in both directions and families, sent all the time.
 	Probes map[string]wire.Probed
 }
@@ -222,8 +242,8 @@ func (c Cut) Worst() (name string, p wire.Probed) {
 // Spacing of the probes that go on while a cable is cut.
 const Spacing = 20 * time.Millisecond
 
-// Cut pulls a cable, waits until both ends have noticed, and puts it in again, while probes run between
-// its ends. It reports to the test's log.
+// Cut pulls a cable, waits until both ends have noticed, checks that packets go another way if there is one, and
+// puts it in again, while probes run between its ends. It reports to the test's log.
 func (w *World) Cut(name string) Cut {
 	w.T.Helper()
 	c := w.cable(name)
@@ -240,14 +260,41 @@ func (w *World) Cut(name string) Cut {
 		w.Gone(name, e.host)
 	}
 	cut.Gone = time.Since(start)
+	if w.roundabout(c) {
+		w.Until("the way round "+name, carrierLimit, func() error { return w.ping(a.Name, b.Name, 1) })
+	}
 	time.Sleep(500 * time.Millisecond)
 	w.Plug(name)
 	cut.Back, _ = w.UpCable(name)
+	cut.Out = time.Since(start)
 	cut.Probes = stop()
 	worst, p := cut.Worst()
 	w.Report("cut of %s: interfaces gone after %.1f s, back %.1f s after the plug; worst probe %s: %d of %d lost, longest gap %d ms",
 		name, cut.Gone.Seconds(), cut.Back.Seconds(), worst, p.Lost(), p.Sent, p.Longest().Milliseconds())
 	return cut
+}
+
+// roundabout says whether the routes that configure sets lead from one end of a cable to the other without it: over
+// a second cable, or over one host between.
+func (w *World) roundabout(c cable) bool {
+	joined := func(a, b string) bool {
+		for _, o := range w.cables {
+			if o.name != c.name && w.joins(o, a, b) {
+				return true
+			}
+		}
+		return false
+	}
+	a, b := c.ends[0].host, c.ends[1].host
+	if joined(a, b) {
+		return true
+	}
+	for _, h := range w.hosts {
+		if joined(a, h.Name) && joined(h.Name, b) {
+			return true
+		}
+	}
+	return false
 }
 
 // probe starts probes, each from a host to an address, and returns what ends them all.
