@@ -52,7 +52,10 @@ func serve(t testing.TB, d *device) (conn *net.UnixConn, ended chan error) {
 	t.Helper()
 	a, b := pair(t)
 	ended = make(chan error, 1)
+	done := make(chan struct{})
+	t.Cleanup(func() { <-done }) // t.Context has ended by then
 	go func() {
+		defer close(done)
 		s := vfiouser.Server{Device: d, Lock: d}
 		ended <- s.Serve(t.Context(), a)
 	}()
