@@ -22,10 +22,7 @@ const (
 func (w *World) Up() (appeared, working time.Duration) {
 	w.T.Helper()
 	start := time.Now()
-	for _, c := range w.cables {
-		w.appear(c)
-	}
-	appeared = time.Since(start)
+	appeared = w.Appear()
 	for _, c := range w.cables {
 		w.configure(c)
 	}
@@ -34,6 +31,16 @@ func (w *World) Up() (appeared, working time.Duration) {
 	}
 	w.Report("all interfaces after %.1f s, all cables carry after %.1f s", appeared.Seconds(), time.Since(start).Seconds())
 	return appeared, time.Since(start)
+}
+
+// Appear waits until the interfaces of all cables are there, at both ends, and returns how long that took.
+func (w *World) Appear() time.Duration {
+	w.T.Helper()
+	start := time.Now()
+	for _, c := range w.cables {
+		w.appear(c)
+	}
+	return time.Since(start)
 }
 
 // UpCable does for one cable what Up does for all.
@@ -248,7 +255,7 @@ func (w *World) Cut(name string) Cut {
 	w.T.Helper()
 	c := w.cable(name)
 	a, b := w.Host(c.ends[0].host), w.Host(c.ends[1].host)
-	stop := w.probe(map[string][2]string{
+	stop := w.Probe(map[string][2]string{
 		a.Name + " to " + b.Name + " IPv4": {a.Name, b.V4}, a.Name + " to " + b.Name + " IPv6": {a.Name, b.V6},
 		b.Name + " to " + a.Name + " IPv4": {b.Name, a.V4}, b.Name + " to " + a.Name + " IPv6": {b.Name, a.V6},
 	})
@@ -297,8 +304,9 @@ func (w *World) roundabout(c cable) bool {
 	return false
 }
 
-// probe starts probes, each from a host to an address, and returns what ends them all.
-func (w *World) probe(streams map[string][2]string) func() map[string]wire.Probed {
+// Probe starts streams of numbered UDP packets, one each 20 ms, each from a host to an address of another, which
+// echoes them. It returns what ends them all and reports by name.
+func (w *World) Probe(streams map[string][2]string) func() map[string]wire.Probed {
 	w.T.Helper()
 	type running struct {
 		name string

@@ -33,9 +33,6 @@ func (h *Host) identify() {
 			h.world.T.Fatalf("%s: %v", h.Name, err)
 		}
 	}
-	if err := h.Echo(ctx, EchoPort); err != nil {
-		h.world.T.Fatalf("%s: %v", h.Name, err)
-	}
 	h.set(wire.SetLink{Name: "lo", Addresses: h.addresses()})
 }
 

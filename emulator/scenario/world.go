@@ -40,6 +40,10 @@ type Spec struct {
 	Memory int
 	// Systemd boots Debian 13 with systemd, udev and networkd, and loads no driver: udev does.
 	Systemd bool
+	// Bare leaves the guests as they have booted, for a program that sets them up itself: no addresses, no forwarding. The
+	// steps that need those ([World.Up], [World.Ping], [World.Cut] and so on) are not for bare guests; [World.Appear],
+	// [World.Gone], [World.Carrier] and [World.Probe] are.
+	Bare bool
 	// Edit may change the topology before anything starts: lanes, speeds, training times.
 	Edit func(*fabric.Topology)
 }
@@ -225,7 +229,12 @@ func (w *World) boot(hosts []*Host) {
 	}
 	for _, h := range hosts {
 		w.T.Logf("%s: Linux %s answers %.1f s after power-on", h.Name, h.Release, h.Booted.Seconds())
-		h.identify()
+		if err := h.Echo(w.T.Context(), EchoPort); err != nil {
+			w.T.Fatalf("%s: %v", h.Name, err)
+		}
+		if !w.spec.Bare {
+			h.identify()
+		}
 	}
 	w.Report("%d guests up after %.1f s", len(hosts), time.Since(start).Seconds())
 }
