@@ -3,6 +3,8 @@ package scenario
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -259,7 +261,8 @@ func (w *World) Cut(name string) Cut {
 		a.Name + " to " + b.Name + " IPv4": {a.Name, b.V4}, a.Name + " to " + b.Name + " IPv6": {a.Name, b.V6},
 		b.Name + " to " + a.Name + " IPv4": {b.Name, a.V4}, b.Name + " to " + a.Name + " IPv6": {b.Name, a.V6},
 	})
-	time.Sleep(500 * time.Millisecond)
+	const before = 500 * time.Millisecond
+	time.Sleep(before)
 	cut := Cut{Cable: name}
 	w.Unplug(name)
 	start := time.Now()
@@ -276,8 +279,12 @@ func (w *World) Cut(name string) Cut {
 	cut.Out = time.Since(start)
 	cut.Probes = stop()
 	worst, p := cut.Worst()
-	w.Report("cut of %s: interfaces gone after %.1f s, back %.1f s after the plug; worst probe %s: %d of %d lost, longest gap %d ms",
-		name, cut.Gone.Seconds(), cut.Back.Seconds(), worst, p.Lost(), p.Sent, p.Longest().Milliseconds())
+	from, gap := p.Worst()
+	for _, stream := range slices.Sorted(maps.Keys(cut.Probes)) {
+		w.T.Logf("lost from %s, first packet and number, one each %v: %v", stream, Spacing, cut.Probes[stream].Gaps)
+	}
+	w.Report("cut of %s: interfaces gone after %.1f s, back %.1f s after the plug; worst probe %s: %d of %d lost, longest gap %d ms, %.1f s after the pull",
+		name, cut.Gone.Seconds(), cut.Back.Seconds(), worst, p.Lost(), p.Sent, gap.Milliseconds(), (from - before).Seconds())
 	return cut
 }
 
