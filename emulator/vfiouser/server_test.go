@@ -156,6 +156,35 @@ func TestSession(t *testing.T) {
 	}
 }
 
+// TestFullPipe passes a pipe that nobody reads as an eventfd: triggering fails, and does
+// not wait.
+func TestFullPipe(t *testing.T) {
+	d := &device{}
+	conn, _ := serve(t, d)
+	c := vfiousertest.New(t, conn, 0)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = errors.Join(r.Close(), w.Close()) }()
+	raw, err := unix.Dup(int(w.Fd())) // blocking
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(raw) }()
+	c.Must(vfiousertest.SetIRQs, vfiousertest.SetIRQsBody(4|32, 2, 0, 1), raw)
+	triggered := 0
+	_ = d.locked(func(*vfiouser.Memory) error {
+		for triggered < 1<<20 && d.irqs.Trigger(0) {
+			triggered++
+		}
+		return nil
+	})
+	if triggered == 0 || triggered == 1<<20 {
+		t.Errorf("triggered %d times", triggered)
+	}
+}
+
 // TestMappings maps, overlaps, unmaps; addresses that are not mapped are errors.
 func TestMappings(t *testing.T) {
 	d := &device{}
