@@ -205,7 +205,12 @@ func TestBonding(t *testing.T) {
 	if got := a.Lane(a.Ports[0]).Width; got != 1 {
 		t.Errorf("one end alone has bonded: width %d", got)
 	}
+	a.Change(packet.SpaceAdapter, a.Ports[0], a.Capability(a.Ports[0], drivertest.CapLane)+1, 1<<15, 0)
 	bond(b, false)
+	if got := a.Lane(a.Ports[0]).Width; got != 1 {
+		t.Errorf("bonded although nobody has started it: width %d", got)
+	}
+	bond(a, true)
 	for _, d := range []*drivertest.Driver{a, b} {
 		for _, lane := range []int{d.Ports[0], d.Ports[0] + 1} {
 			if got, want := d.Lane(lane), (drivertest.Lane{State: up, Speed: 4, Width: 2}); got != want {

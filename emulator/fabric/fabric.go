@@ -96,9 +96,15 @@ func (f *Fabric) addHost(spec Host, dir string, ends map[string]*end) error {
 	return nil
 }
 
+// maxPath is what fits into a Unix socket's address (struct sockaddr_un).
+const maxPath = 107
+
 // listen makes a socket that only the user who runs the fabric may connect to. A socket
 // that an earlier run left behind is replaced.
 func listen(path string) (*net.UnixListener, error) {
+	if len(path) > maxPath {
+		return nil, fmt.Errorf("%s: the path of a socket has at most %d bytes, this one has %d", path, maxPath, len(path))
+	}
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
 		if conn, err := net.Dial("unix", path); err == nil {
 			_ = conn.Close()

@@ -127,6 +127,9 @@ func TestSockets(t *testing.T) {
 	if _, err := fabric.New(topology, fabric.Options{Dir: filepath.Join(dir, "missing")}); err == nil {
 		t.Error("a folder that is missing: no error")
 	}
+	if _, err := fabric.New(topology, fabric.Options{Dir: filepath.Join(dir, strings.Repeat("x", 120))}); err == nil || !strings.Contains(err.Error(), "107") {
+		t.Errorf("a path that is too long: %v", err)
+	}
 	if _, err := fabric.New(fabric.Topology{}, fabric.Options{Dir: dir}); err == nil {
 		t.Error("an empty topology: no error")
 	}

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // world is a fabric with a scripted driver for every host interface.
 type world struct {
 	*fabric.Fabric
-	t       *testing.T
+	t       testing.TB
 	trace   *trace
 	drivers map[string]*drivertest.Driver // "a/0"
 }
@@ -44,7 +44,7 @@ func (t *trace) String() string {
 }
 
 // build starts a fabric from YAML; training takes a millisecond unless the cable says more.
-func build(t *testing.T, topology string) *world {
+func build(t testing.TB, topology string) *world {
 	t.Helper()
 	parsed, err := fabric.ParseTopology([]byte(topology))
 	if err != nil {
@@ -100,7 +100,7 @@ cables: [{name: c, a: "a:1", b: "b:1"}]
 `
 
 // two starts the drivers of a and b at the ends of cable c, and waits for their link.
-func two(t *testing.T, topology string) (w *world, a, b *drivertest.Driver) {
+func two(t testing.TB, topology string) (w *world, a, b *drivertest.Driver) {
 	t.Helper()
 	w = build(t, topology)
 	a, b = w.connect("a", 0), w.connect("b", 0)

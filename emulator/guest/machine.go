@@ -44,7 +44,7 @@ type Config struct {
 	Logs string
 	// Append is added to the kernel's command line.
 	Append string
-	// BootTimeout is for the way to the first answer; 0 is two minutes.
+	// BootTimeout is for the way to the first answer; 0 is five minutes, sixty times what it takes.
 	BootTimeout time.Duration
 }
 
@@ -91,7 +91,7 @@ func start(ctx context.Context, c Config) (_ *Machine, err error) {
 		c.CPUs = 1
 	}
 	if c.BootTimeout == 0 {
-		c.BootTimeout = 2 * time.Minute
+		c.BootTimeout = 5 * time.Minute
 	}
 	if c.Modules == nil {
 		c.Modules = []string{"thunderbolt", "thunderbolt_net"}

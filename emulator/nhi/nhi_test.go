@@ -273,6 +273,17 @@ func TestRestart(t *testing.T) {
 			t.Errorf("a stopped ring: outcome %v", got)
 		}
 	}
+	// Disabling alone is enough, too.
+	r := m.NewRing(1, 8, false)
+	r.Post(5)
+	m.receive(1, "x")
+	options := uint64(0x29800 + 32)
+	enabled := m.Read32(options)
+	m.Write32(options, 0)
+	m.Write32(options, enabled)
+	if got := m.Read32(0x8010 + 8); got != 0 {
+		t.Errorf("indexes %#x after a restart", got)
+	}
 	if m.receive(0, "x") != nhi.Lost || m.receive(12, "x") != nhi.Lost || m.receive(-1, "x") != nhi.Lost {
 		t.Error("frames for rings that are not for data")
 	}

@@ -87,6 +87,8 @@ func TestText(t *testing.T) {
 		"read route 1 router dwords 0 to 4":                                   packet.NewRequest(packet.Read, 1, packet.Address{Space: packet.SpaceRouter, Length: 5}),
 		"write route 0 adapter 2 path dwords 16 to 17":                        packet.NewRequest(packet.Write, 0, packet.Address{Adapter: 2, Offset: 16, Length: 2}, 1, 2),
 		"error: port not connected, adapter 2":                                packet.NewError(0, packet.NotConnected, 2),
+		"unplug event acknowledged, adapter 3":                                {PDF: packet.Error, Words: []uint32{0, 0, 3<<30 | 3<<8 | 7}},
+		"plug event acknowledged, adapter 3":                                  {PDF: packet.Error, Words: []uint32{0, 0, 2<<30 | 3<<8 | 7}},
 		"plug event, adapter 3":                                               packet.NewPlug(3, false),
 		"unplug event, adapter 3":                                             packet.NewPlug(3, true),
 		"reset":                                                               packet.NewReset(packet.Packet{PDF: packet.Reset, Words: []uint32{0, 0}}),

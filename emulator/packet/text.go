@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// ackUnplug in the top bits of an acknowledgement (TB_CFG_ERROR_PG_HOT_UNPLUG).
+const ackUnplug = 3
+
 var pdfNames = map[PDF]string{
 	Read: "read", Write: "write", Error: "error", NotifyAck: "notification acknowledged", Event: "event",
 	XDomReq: "XDomain request", XDomResp: "XDomain response", Override: "override", Reset: "reset",
@@ -45,6 +48,12 @@ func (p Packet) String() string {
 		if a, ok := p.Address(); ok {
 			return fmt.Sprintf("%v route %x %v", p.PDF, p.Route(), a)
 		}
+	case p.PDF == Error && Code(word(2)&0xf) == AckPlug:
+		event := "plug"
+		if word(2)>>30 == ackUnplug {
+			event = "unplug"
+		}
+		return fmt.Sprintf("%s event acknowledged, adapter %d", event, word(2)>>8&0x3f)
 	case p.PDF == Error:
 		return fmt.Sprintf("error: %v, adapter %d", Code(word(2)&0xf), word(2)>>8&0x3f)
 	case p.PDF == Event && word(2)>>31 == 1:

@@ -8,13 +8,13 @@ func (r *Router) configRead(p packet.Packet) {
 	if !ok {
 		return
 	}
-	r.traceConfig('>', p.PDF, a, nil)
 	data, code, ok := r.read(a)
 	if !ok {
+		r.traceConfig('>', p.PDF, a, nil)
 		r.deliver(packet.NewError(0, code, a.Adapter))
 		return
 	}
-	r.traceConfig('<', p.PDF, a, data)
+	r.traceConfig('<', p.PDF, a, data) // one line for question and answer
 	r.host.Deliver(packet.NewReply(p, a, r.upstream, data...))
 }
 

@@ -207,22 +207,25 @@ func TestTrace(t *testing.T) {
 	b.router.SetLink(0, router.Link{Up: true, Lanes: 2, Speed: 20, Width: 2})
 	b.ask(t, packet.Read, packet.Address{Space: packet.SpaceRouter, Offset: 0, Length: 5})
 	b.ask(t, packet.Read, packet.Address{Space: packet.SpaceAdapter, Adapter: 2, Offset: 0x10, Length: 2})
+	b.ask(t, packet.Read, packet.Address{Space: packet.SpaceAdapter, Adapter: 2, Offset: 4, Length: 1})
 	b.ask(t, packet.Write, packet.Address{Space: packet.SpaceAdapter, Adapter: 2, Offset: 0x33, Length: 1}, 1)
 	b.ask(t, packet.Write, packet.Address{Space: packet.SpacePath, Adapter: 1, Offset: 16, Length: 2}, 1<<31|2<<11|9, 0)
 	b.ask(t, packet.Write, packet.Address{Space: packet.SpaceRouter, Offset: 5, Length: 1}, 1)
 	b.ask(t, packet.Read, packet.Address{Space: packet.SpaceRouter, Offset: 6, Length: 1})
+	b.ask(t, packet.Write, packet.Address{Space: packet.SpaceRouter, Offset: 26, Length: 1}, 1<<31|0x24)
 	b.ask(t, packet.Read, packet.Address{Space: packet.SpaceRouter, Offset: 0x20, Length: 1})
-	want := `> read router ROUTER_CS_0..ROUTER_CS_4
-< read router ROUTER_CS_0..ROUTER_CS_4 = 0x20a0438 0xc120 0x0 0x0 0x20000000
-> read adapter 2 LANE_ADP_CS_0..LANE_ADP_CS_1
+	b.router.Control(packet.NewRequest(packet.Read, 0, packet.Address{Space: packet.SpaceAdapter, Adapter: 9, Length: 1}))
+	want := `< read router ROUTER_CS_0..ROUTER_CS_4 = 0x20a0438 0xc120 0x0 0x0 0x20000000
 < read adapter 2 LANE_ADP_CS_0..LANE_ADP_CS_1 = up, 20 Gb/s, width 2, target 1, no flags
+< read adapter 2 ADP_CS_4 = 90 buffers, 0 without flow control, no flags
 > write adapter 2 PORT_CS_19 = reset
 > write adapter 1 path 8 = enabled, to adapter 2 path 9
 > write router ROUTER_CS_5 = sleep
-> read router ROUTER_CS_6
 < read router ROUTER_CS_6 = sleep ready+ready
-> read router TMU_RTR_CS_0
-< read router TMU_RTR_CS_0 = 0x40000300`
+> write router ROUTER_CS_26 = operation DROM read started
+< read router TMU_RTR_CS_0 = 0x40000300
+> read adapter 9 ADP_CS_0
+< error: no such port, adapter 9`
 	if got := strings.Join(b.trace, "\n"); got != want {
 		t.Errorf("trace:\n%s\nexpected:\n%s", got, want)
 	}

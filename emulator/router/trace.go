@@ -91,8 +91,10 @@ func (r *Router) meaning(a packet.Address, data []uint32) string {
 	case a.Space == packet.SpaceRouter && a.Offset == routerCS6 && len(data) == 1:
 		return flags(v, "sleep ready", cs6SleepReady, "ready", cs6Ready, "configured", cs6Configured)
 	case a.Space == packet.SpaceRouter && a.Offset == routerCS26 && len(data) == 1:
-		return fmt.Sprintf("operation %#x %s", v&0xffff, flags(v, "started", cs26Valid, "not supported", cs26NotSupported))
+		return operation(v&0xffff) + " " + flags(v, "started", cs26Valid, "not supported", cs26NotSupported)
 	case a.Space != packet.SpaceAdapter:
+	case a.Offset == adpCS4 && len(data) == 1:
+		return fmt.Sprintf("%d buffers, %d without flow control, %s", v>>adpBuffersShift&adpNFC, v&adpNFC, flags(v, "locked", adpLock))
 	case a.Offset == adpCS5 && len(data) == 1:
 		return fmt.Sprintf("HopIDs to %d, %s", v&pathNextHop, flags(v, "no hot plug", adpNoHotPlug))
 	case lane && a.Offset == laneCS1 && len(data) == 1:
@@ -112,6 +114,19 @@ func (r *Router) meaning(a packet.Address, data []uint32) string {
 		words[i] = fmt.Sprintf("%#x", w)
 	}
 	return strings.Join(words, " ")
+}
+
+// operations of routers (enum usb4_switch_op)
+var operations = map[uint32]string{
+	0x10: "query DP resource", 0x11: "allocate DP resource", 0x12: "free DP resource", 0x20: "NVM write", 0x21: "NVM authenticate",
+	0x22: "NVM read", 0x23: "NVM set offset", 0x24: "DROM read", 0x25: "NVM sector size", 0x33: "buffer allocation",
+}
+
+func operation(code uint32) string {
+	if name, ok := operations[code]; ok {
+		return "operation " + name
+	}
+	return fmt.Sprintf("operation %#x", code)
 }
 
 var laneStates = map[uint32]string{stateDisabled: "disabled", stateTraining: "training", stateUp: "up", stateUnplugged: "unplugged"}

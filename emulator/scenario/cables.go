@@ -3,6 +3,8 @@ package scenario
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,10 +24,7 @@ const (
 func (w *World) Up() (appeared, working time.Duration) {
 	w.T.Helper()
 	start := time.Now()
-	for _, c := range w.cables {
-		w.appear(c)
-	}
-	appeared = time.Since(start)
+	appeared = w.Appear()
 	for _, c := range w.cables {
 		w.configure(c)
 	}
@@ -34,6 +33,16 @@ func (w *World) Up() (appeared, working time.Duration) {
 	}
 	w.Report("all interfaces after %.1f s, all cables carry after %.1f s", appeared.Seconds(), time.Since(start).Seconds())
 	return appeared, time.Since(start)
+}
+
+// Appear waits until the interfaces of all cables are there, at both ends, and returns how long that took.
+func (w *World) Appear() time.Duration {
+	w.T.Helper()
+	start := time.Now()
+	for _, c := range w.cables {
+		w.appear(c)
+	}
+	return time.Since(start)
 }
 
 // UpCable does for one cable what Up does for all.
@@ -70,7 +79,7 @@ func (w *World) configure(c cable) {
 			w.T.Fatal(err)
 		}
 		me.set(wire.SetLink{Name: l.Name, MTU: MTU, Up: true, Addresses: me.addresses()})
-		w.route(me, peer, peer, l.Name, 10)
+		w.route(me, peer, peer, l.Name, 10+w.twin(c))
 		for _, other := range w.cables {
 			for j := range other.ends {
 				if other.name != c.name && other.ends[j].host == peer.Name && other.ends[1-j].host != me.Name {
@@ -79,6 +88,24 @@ func (w *World) configure(c cable) {
 			}
 		}
 	}
+}
+
+// twin counts the cables between the same hosts that come before c: their routes must differ in metric.
+func (w *World) twin(c cable) int {
+	n := 0
+	for _, o := range w.cables {
+		if o.name == c.name {
+			break
+		}
+		if w.joins(o, c.ends[0].host, c.ends[1].host) {
+			n++
+		}
+	}
+	return n
+}
+
+func (w *World) joins(c cable, a, b string) bool {
+	return c.ends[0].host == a && c.ends[1].host == b || c.ends[0].host == b && c.ends[1].host == a
 }
 
 func (w *World) route(me, to, via *Host, dev string, metric int) {
@@ -206,6 +233,8 @@ type Cut struct {
 	Cable string
 	// Gone is the time until the interface was removed at both ends; Back from the plug until it was there again.
 	Gone, Back time.Duration
+	// Out is the time from the pull until the cable worked again: what would be lost if there were no other way.
+	Out time.Duration
 	// Probes between the ends, in both directions and families, sent all the time.
 	Probes map[string]wire.Probed
 }
@@ -223,14 +252,15 @@ func (c Cut) Worst() (name string, p wire.Probed) {
 // Spacing of the probes that go on while a cable is cut.
 const Spacing = 20 * time.Millisecond
 
-// Cut pulls a cable, waits until both ends have noticed, and puts it in again, while probes run between
-// its ends. It reports to the test's log.
+// Cut pulls a cable, waits until both ends have noticed, checks that packets go another way if there is one, and
+// puts it in again, while probes run between its ends. It reports to the test's log.
 func (w *World) Cut(name string) Cut {
 	w.T.Helper()
 	c := w.cable(name)
 	a, b := w.Host(c.ends[0].host), w.Host(c.ends[1].host)
 	stop := w.Probe(Spacing, [2]string{a.Name, b.Name}, [2]string{b.Name, a.Name})
-	time.Sleep(500 * time.Millisecond)
+	const before = 500 * time.Millisecond
+	time.Sleep(before)
 	cut := Cut{Cable: name}
 	w.Unplug(name)
 	start := time.Now()
@@ -238,18 +268,49 @@ func (w *World) Cut(name string) Cut {
 		w.Gone(name, e.host)
 	}
 	cut.Gone = time.Since(start)
+	if w.roundabout(c) {
+		w.Until("the way round "+name, carrierLimit, func() error { return w.ping(a.Name, b.Name, 1) })
+	}
 	time.Sleep(500 * time.Millisecond)
 	w.Plug(name)
 	cut.Back, _ = w.UpCable(name)
+	cut.Out = time.Since(start)
 	cut.Probes = stop()
 	worst, p := cut.Worst()
-	w.Report("cut of %s: interfaces gone after %.1f s, back %.1f s after the plug; worst probe %s: %d of %d lost, longest gap %d ms",
-		name, cut.Gone.Seconds(), cut.Back.Seconds(), worst, p.Lost(), p.Sent, p.Longest().Milliseconds())
+	from, gap := p.Worst()
+	for _, stream := range slices.Sorted(maps.Keys(cut.Probes)) {
+		w.T.Logf("lost from %s, first packet and number, one each %v: %v", stream, Spacing, cut.Probes[stream].Gaps)
+	}
+	w.Report("cut of %s: interfaces gone after %.1f s, back %.1f s after the plug; worst probe %s: %d of %d lost, longest gap %d ms, %.1f s after the pull",
+		name, cut.Gone.Seconds(), cut.Back.Seconds(), worst, p.Lost(), p.Sent, gap.Milliseconds(), (from - before).Seconds())
 	return cut
 }
 
-// Probe starts probes from hosts to others, in both families, and returns what ends them all. The names of
-// the results are like "a to b IPv4".
+// roundabout says whether the routes that configure sets lead from one end of a cable to the other without it: over
+// a second cable, or over one host between.
+func (w *World) roundabout(c cable) bool {
+	joined := func(a, b string) bool {
+		for _, o := range w.cables {
+			if o.name != c.name && w.joins(o, a, b) {
+				return true
+			}
+		}
+		return false
+	}
+	a, b := c.ends[0].host, c.ends[1].host
+	if joined(a, b) {
+		return true
+	}
+	for _, h := range w.hosts {
+		if joined(a, h.Name) && joined(h.Name, b) {
+			return true
+		}
+	}
+	return false
+}
+
+// Probe starts streams of numbered UDP packets from hosts to others, which echo them, in both families. It returns
+// what ends them all and reports by name: "a to b IPv4".
 func (w *World) Probe(spacing time.Duration, pairs ...[2]string) func() map[string]wire.Probed {
 	w.T.Helper()
 	streams := map[string][2]string{}

@@ -18,16 +18,10 @@ const MTU = 65520
 // EchoPort is where every guest answers UDP probes.
 const EchoPort = 7
 
-// identify lets a guest answer probes, gives it its identity addresses and lets it forward.
+// identify gives a guest its identity addresses and lets it forward.
 func (h *Host) identify() {
 	h.world.T.Helper()
 	ctx := h.world.T.Context()
-	if err := h.Echo(ctx, EchoPort); err != nil {
-		h.world.T.Fatalf("%s: %v", h.Name, err)
-	}
-	if h.world.spec.Bare {
-		return
-	}
 	settings := map[string]string{
 		"net/ipv4/ip_forward": "1", "net/ipv4/conf/all/rp_filter": "0", "net/ipv4/conf/default/rp_filter": "0",
 		"net/ipv4/conf/default/accept_local": "1", "net/ipv4/conf/all/send_redirects": "0",

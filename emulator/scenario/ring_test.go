@@ -21,17 +21,18 @@ func TestThreeHosts(t *testing.T) {
 	w.PingAll()
 	w.Step("cut", func() {
 		cut := w.Cut(ring[0])
-		delivered(t, cut, 5*time.Second)
+		delivered(t, cut)
 	})
 	w.PingAll()
 }
 
-// delivered checks that traffic found its way round while a cable was out.
-func delivered(t *testing.T, cut scenario.Cut, longest time.Duration) {
+// delivered checks that traffic found its way round while a cable was out: otherwise everything would have been lost until it
+// was back. How long that took is reported, not judged: it depends on what else the machine has to do.
+func delivered(t testing.TB, cut scenario.Cut) {
 	t.Helper()
 	name, p := cut.Worst()
-	if p.Sent == 0 || p.Received == 0 || p.Longest() > longest {
-		t.Errorf("cut of %s: %s lost %d of %d, %v in a row; expected at most %v", cut.Cable, name, p.Lost(), p.Sent, p.Longest(), longest)
+	if p.Sent == 0 || p.Received == 0 || p.Longest() >= cut.Out {
+		t.Errorf("cut of %s: %s lost %d of %d, %v in a row; the cable was out for %v", cut.Cable, name, p.Lost(), p.Sent, p.Longest(), cut.Out)
 	}
 }
 
@@ -69,13 +70,13 @@ func everything(t *testing.T, s scenario.Spec) {
 	w.Step("cost", func() { cost(w) })
 	w.Step("answering ports", func() {
 		for _, c := range s.Cables {
-			delivered(w.T.(*testing.T), w.Cut(c), 5*time.Second)
+			delivered(w.T, w.Cut(c))
 		}
 	})
 	w.Step("silent ports", func() {
 		for _, c := range s.Cables {
 			w.Fault(c, "", fabric.Fault{Silent: true})
-			delivered(w.T.(*testing.T), w.Cut(c), 30*time.Second)
+			delivered(w.T, w.Cut(c))
 			w.Fault(c, "", fabric.Fault{})
 		}
 		w.PingAll()

@@ -33,8 +33,9 @@ type Spec struct {
 	// Modules replaces what is loaded at boot, thunderbolt and thunderbolt_net; ModulesOf does for single hosts.
 	Modules   []string
 	ModulesOf map[string][]string
-	// Bare leaves guests as the kernel starts them: no addresses, no settings. The test, or what it tests,
-	// configures them, and sets V4 and V6 of each Host for pings and probes.
+	// Bare leaves guests as the kernel starts them, for a program that sets them up itself: no addresses, no settings. The
+	// steps that configure ([World.Up], [World.Cut]) are not for bare guests; [World.Appear], [World.Gone], [World.Carrier]
+	// are, and pings and [World.Probe] once V4 and V6 of each Host say what their addresses are.
 	Bare bool
 	// Files are put into every guest: programs, configuration.
 	Files []guest.File
@@ -229,7 +230,12 @@ func (w *World) boot(hosts []*Host) {
 	}
 	for _, h := range hosts {
 		w.T.Logf("%s: Linux %s answers %.1f s after power-on", h.Name, h.Release, h.Booted.Seconds())
-		h.identify()
+		if err := h.Echo(w.T.Context(), EchoPort); err != nil {
+			w.T.Fatalf("%s: %v", h.Name, err)
+		}
+		if !w.spec.Bare {
+			h.identify()
+		}
 	}
 	w.Report("%d guests up after %.1f s", len(hosts), time.Since(start).Seconds())
 }

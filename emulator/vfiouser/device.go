@@ -52,7 +52,12 @@ func (i *Interrupts) set(start, count int, fds []int) {
 		}
 		i.fds[start+v] = -1
 		if v < len(fds) {
-			i.fds[start+v] = fds[v]
+			// QEMU's eventfds do not block anyway. Anything else must not stop us.
+			if err := unix.SetNonblock(fds[v], true); err == nil {
+				i.fds[start+v] = fds[v]
+			} else {
+				_ = unix.Close(fds[v])
+			}
 		}
 	}
 }

@@ -52,7 +52,10 @@ func serve(t testing.TB, d *device) (conn *net.UnixConn, ended chan error) {
 	t.Helper()
 	a, b := pair(t)
 	ended = make(chan error, 1)
+	done := make(chan struct{})
+	t.Cleanup(func() { <-done }) // t.Context has ended by then
 	go func() {
+		defer close(done)
 		s := vfiouser.Server{Device: d, Lock: d}
 		ended <- s.Serve(t.Context(), a)
 	}()
@@ -150,6 +153,35 @@ func TestSession(t *testing.T) {
 	}
 	if d.memory != nil || d.attached != 1 {
 		t.Error("the device was not detached")
+	}
+}
+
+// TestFullPipe passes a pipe that nobody reads as an eventfd: triggering fails, and does
+// not wait.
+func TestFullPipe(t *testing.T) {
+	d := &device{}
+	conn, _ := serve(t, d)
+	c := vfiousertest.New(t, conn, 0)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = errors.Join(r.Close(), w.Close()) }()
+	raw, err := unix.Dup(int(w.Fd())) // blocking
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(raw) }()
+	c.Must(vfiousertest.SetIRQs, vfiousertest.SetIRQsBody(4|32, 2, 0, 1), raw)
+	triggered := 0
+	_ = d.locked(func(*vfiouser.Memory) error {
+		for triggered < 1<<20 && d.irqs.Trigger(0) {
+			triggered++
+		}
+		return nil
+	})
+	if triggered == 0 || triggered == 1<<20 {
+		t.Errorf("triggered %d times", triggered)
 	}
 }
 

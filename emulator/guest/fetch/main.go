@@ -1,4 +1,4 @@
-// Fetch gets what guests need, so that tests find it there.
+// Command fetch gets what guests need, so that tests find it there.
 //
 //	go run ./emulator/guest/fetch [KERNEL...]
 //

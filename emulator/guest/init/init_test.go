@@ -28,8 +28,9 @@ func TestReport(t *testing.T) {
 		}
 	}
 	p := wire.Probed{Sent: 8, Received: 4, Interval: 20 * time.Millisecond, Gaps: []wire.Gap{{First: 1, Count: 2}, {First: 4, Count: 1}}}
-	if p.Lost() != 4 || p.Longest() != 40*time.Millisecond {
-		t.Errorf("lost %d, longest %v", p.Lost(), p.Longest())
+	from, length := p.Worst()
+	if p.Lost() != 4 || p.Longest() != length || length != 40*time.Millisecond || from != 20*time.Millisecond {
+		t.Errorf("lost %d, longest gap %v from %v", p.Lost(), length, from)
 	}
 }
 

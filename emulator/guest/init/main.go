@@ -1,4 +1,4 @@
-// Init is the first and only program of an emulated machine: it mounts what every
+// Command init is the first and only program of an emulated machine: it mounts what every
 // program expects, and then does what the harness asks for over a virtio-serial port.
 package main
 

@@ -147,11 +147,18 @@ type Gap struct {
 
 // Longest returns the length of the longest gap.
 func (p Probed) Longest() time.Duration {
-	n := 0
+	_, length := p.Worst()
+	return length
+}
+
+// Worst returns when the longest gap began, counted from the first packet, and how long it was.
+func (p Probed) Worst() (from, length time.Duration) {
 	for _, g := range p.Gaps {
-		n = max(n, g.Count)
+		if l := time.Duration(g.Count) * p.Interval; l > length {
+			from, length = time.Duration(g.First)*p.Interval, l
+		}
 	}
-	return time.Duration(n) * p.Interval
+	return from, length
 }
 
 // Lost returns the number of lost packets.
