@@ -31,7 +31,7 @@ type loop struct {
 	polled []unix.PollFd
 	owners []owner // of polled[i+1]
 	turns  bucket
-	reader reader
+	reader *reader
 }
 
 // owner says what a descriptor is for.
@@ -85,7 +85,7 @@ func (l *loop) prepare(now time.Time) time.Time {
 		if t := w.wakes(now); !t.IsZero() && t.Before(next) {
 			next = t
 		}
-		if w.receiver >= 0 && !w.bucket.empty(now) {
+		if w.receiver >= 0 && w.bucket.left(now) > 0 {
 			l.polled = append(l.polled, unix.PollFd{Fd: int32(w.receiver), Events: unix.POLLIN})
 			l.owners = append(l.owners, owner{w, false})
 		}
@@ -110,9 +110,9 @@ func (l *loop) receive(now time.Time) {
 		case p.Revents&unix.POLLNVAL != 0:
 			o.watch.broken(&o.watch.receiver, now)
 		case o.echo:
-			o.watch.replies(&l.reader)
+			o.watch.replies(l.reader)
 		default:
-			o.watch.receive(&l.reader, now)
+			o.watch.receive(l.reader, now)
 		}
 	}
 }

@@ -15,6 +15,7 @@ const (
 	// queue of the socket, where the kernel throws it away for nothing.
 	floodBurst  = 256
 	floodRefill = time.Millisecond
+	floodPause  = 50 * time.Millisecond
 )
 
 // watch is a link with its sockets. All of it belongs to the thread of the loop.
@@ -94,16 +95,12 @@ func (w *watch) broken(fd *int, now time.Time) {
 
 // receive reads what has come for the session: at most a batch, then others have their turn.
 func (w *watch) receive(r *reader, now time.Time) {
-	for range batch {
-		if !w.bucket.take(now) {
-			return
-		}
-		d, err := r.read(w.receiver)
-		if err != nil {
-			return // EAGAIN; or an error that the socket was told, which reading has taken off
-		}
-		if n := uint64(d.lost); n > w.count.Drops.Flood {
-			w.count.Drops.Flood = n
+	n := r.read(w.receiver, w.bucket.left(now))
+	w.bucket.spend(n)
+	for i := range n {
+		d := r.datagram(i)
+		if lost := uint64(d.lost); lost > w.count.Drops.Flood {
+			w.count.Drops.Flood = lost
 		}
 		if err := w.take(&d, now); err != nil {
 			w.drop(err)
@@ -144,12 +141,8 @@ func (w *watch) drop(err error) {
 
 // replies reads answers to echo requests.
 func (w *watch) replies(r *reader) {
-	for range batch {
-		d, err := r.read(w.pinger)
-		if err != nil {
-			return
-		}
-		if sent, ok := w.echoes.reply(d.data); ok {
+	for i := range r.read(w.pinger, batch) {
+		if sent, ok := w.echoes.reply(r.datagram(i).data); ok {
 			w.count.Replies++
 			w.judge.reply(sent)
 		}
@@ -198,8 +191,8 @@ func (w *watch) send(p *packet) {
 // wakes is when work is to be called next, if nothing is received before.
 func (w *watch) wakes(now time.Time) time.Time {
 	d := earliest(w.deadline(now), w.retry)
-	if w.bucket.empty(now) {
-		d = earliest(d, now.Add(batch*floodRefill))
+	if w.bucket.left(now) == 0 {
+		d = earliest(d, now.Add(floodPause))
 	}
 	return d
 }
