@@ -142,9 +142,20 @@ func in(t *testing.T, ns *os.File, f func() error) {
 // nft runs nft inside a namespace and returns what it prints.
 func nft(t *testing.T, ns *os.File, script string) string {
 	t.Helper()
+	return runNFT(t, ns, script)
+}
+
+// nftStateless returns the whole packet filter without what its counters count.
+func nftStateless(t *testing.T, ns *os.File) string {
+	t.Helper()
+	return runNFT(t, ns, ruleset, "-s")
+}
+
+func runNFT(t *testing.T, ns *os.File, script string, options ...string) string {
+	t.Helper()
 	var out []byte
 	in(t, ns, func() (err error) {
-		cmd := exec.Command("nft", "-f", "-")
+		cmd := exec.Command("nft", append(options, "-f", "-")...)
 		cmd.Stdin = strings.NewReader(script)
 		if out, err = cmd.CombinedOutput(); err != nil {
 			err = fmt.Errorf("nft: %w: %s\n%s", err, script, out)

@@ -26,9 +26,8 @@ const longestHold = 5 * time.Second
 type uffdRange struct{ start, size uint64 }
 
 // HoldRTNL takes the kernel's RTNL lock, as a driver does that waits for a dead
-// peer while its interface goes, and keeps it until release is called, the
-// test ends, or longestHold is over. ns is a
-// network namespace of the test's.
+// peer while its interface goes, and keeps it until release is called, the test
+// ends, or longestHold is over. ns is a network namespace of the test's.
 //
 // The tun driver reads an argument of TUNSETSNDBUF from user memory with the lock
 // taken (drivers/net/tun.c, __tun_chr_ioctl). Here that memory is a page that is
@@ -87,7 +86,8 @@ func HoldRTNL(t testing.TB, ns *os.File) (release func()) {
 		t.Fatal(err)
 	}
 	wait := []unix.PollFd{{Fd: int32(fault), Events: unix.POLLIN}}
-	if n, err := unix.Poll(wait, 5000); n != 1 {
+	if n, err := unix.Poll(wait, int(longestHold.Milliseconds())); n != 1 {
+		unix.Close(int(fault)) // whoever reads the page later does not wait for it
 		t.Fatalf("nobody reads the page: %d, %v", n, err)
 	}
 	// A test that fails or hangs must not stop every other user of the machine.
