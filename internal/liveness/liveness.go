@@ -95,6 +95,7 @@ type Drops struct {
 	HopLimit      uint64 // not sent by a direct neighbour (RFC 5881, section 5)
 	Source        uint64 // not from the peer's address, or not to ours
 	Discriminator uint64 // meant for no session on this link
+	Stale         uint64 // the same while our session is not up: what a peer sends after we have started anew
 	Flood         uint64 // more than anyone sends who speaks BFD; an estimate from below
 }
 

@@ -132,6 +132,8 @@ func (w *watch) drop(err error) {
 		c.HopLimit++
 	case errors.Is(err, errSource):
 		c.Source++
+	case errors.Is(err, errDiscriminator) && w.state != stateUp:
+		c.Stale++
 	case errors.Is(err, errDiscriminator):
 		c.Discriminator++
 	default:
@@ -223,7 +225,7 @@ func (w *watch) report(realTime bool) Session {
 	s.RealTime = realTime
 	s.Problems = append([]string(nil), w.problems...)
 	d := s.Drops
-	s.Dropped = d.Malformed + d.HopLimit + d.Source + d.Discriminator + d.Flood
+	s.Dropped = d.Malformed + d.HopLimit + d.Source + d.Discriminator + d.Stale + d.Flood
 	s.Lost = w.lost
 	s.Flaps = w.judge.flaps
 	return s
