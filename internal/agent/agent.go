@@ -29,7 +29,8 @@ type Agent struct {
 	readers map[chan struct{}]bool
 
 	steering sync.Mutex
-	steered  bool // something is, guarded by steering
+	steered  bool  // something is, guarded by steering
+	noSteer  error // why nothing can be, likewise
 
 	loop loop // belongs to the goroutine of Run
 }
@@ -69,10 +70,11 @@ type loop struct {
 	again time.Time // when to turn without any event
 	gap   gap
 
-	out     map[string]string // cables that are out, and why
-	next    *plan.Left        // where the passage leads
-	passage string            // name of the passage, or of the last one
-	moved   time.Time         // its last turn was taken, or it began
+	out      map[string]string // cables that are out, and why
+	doubtful map[string]string // cables that are used for want of better ones
+	next     *plan.Left        // where the passage leads
+	passage  string            // name of the passage, or of the last one
+	moved    time.Time         // its last turn was taken, or it began
 
 	kind        mesh.LinkKind   // of the identity interface
 	unsupported map[string]bool // sysctls that this kernel does not have
@@ -82,7 +84,7 @@ type loop struct {
 	memory      memoryFile
 	talk        talk
 	watchError  error // why links are not watched
-	steerError  error // why nothing can be steered
+	prepared    bool  // steering was tried
 
 	state      mesh.AgentState
 	stateSince time.Time

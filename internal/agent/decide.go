@@ -173,7 +173,7 @@ func (a *Agent) outNow() map[string]string {
 	for _, s := range own { // fresher than what gossip has of us
 		says = append(says, cables.Say{Node: s.Node, Cable: s.Cable, Up: s.Up, Why: s.Why})
 	}
-	a.loop.out = cables.Out(&a.loop.plan, says, func(n string) bool { return alive[n] })
+	a.loop.out, a.loop.doubtful = cables.Out(&a.loop.plan, says, func(n string) bool { return alive[n] })
 	return a.loop.out
 }
 

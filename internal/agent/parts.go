@@ -21,6 +21,7 @@ type parts struct {
 	openHardware func() (Hardware, error)
 	openLiveness func(context.Context, liveness.Config) (Liveness, error)
 	openGossip   func(gossip.Config) (Gossip, error)
+	loadKeys     func(path string) ([][]byte, error)
 
 	notify func(state string) // tells systemd
 }

@@ -24,6 +24,11 @@ func (a *Agent) judgeTurn(t *turn) {
 	a.mu.Unlock()
 	a.heard(t, g)
 	a.watched(t, live)
+	a.steering.Lock()
+	if a.noSteer != nil {
+		t.report(finding.New(noSteering, "packets can't be steered past a dead link: %v", a.noSteer))
+	}
+	a.steering.Unlock()
 	if len(a.loop.unsupported) > 0 {
 		t.report(finding.New(kernelLacks, "%d settings are not in this kernel, or hidden", len(a.loop.unsupported)))
 	}
@@ -56,7 +61,7 @@ func (a *Agent) portFindings(p *port) []finding.Finding {
 	}
 	switch p.why {
 	case cables.Dead:
-		if a.loop.out[p.Plan.Cable] == "" {
+		if a.loop.doubtful[p.Plan.Cable] != "" {
 			return []finding.Finding{finding.New(linkKept, "%s is used although node %s does not answer over it: there is no other way", name, peer)}
 		}
 		return []finding.Finding{finding.New(linkDead, "%s has carrier, and node %s does not answer over it", name, peer)}

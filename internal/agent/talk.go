@@ -113,7 +113,7 @@ func (a *Agent) openGossip() (Gossip, error) {
 	case file == "" && !exists(DefaultKey):
 		return nil, errNoKey
 	default:
-		keys, err := gossip.LoadKeys(cmp.Or(file, DefaultKey))
+		keys, err := a.parts.loadKeys(cmp.Or(file, DefaultKey))
 		if err != nil {
 			return nil, err
 		}

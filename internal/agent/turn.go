@@ -63,6 +63,7 @@ func (a *Agent) work(ctx context.Context, t *turn) error {
 	if a.options.Once {
 		return nil
 	}
+	a.prepareSteering(ctx)
 	a.speak(t)
 	a.heal(ctx, t)
 	return nil

@@ -28,9 +28,11 @@ const Dead = "dead"
 // count: its neighbour says what is to say.
 //
 // A cable that is out for silence alone is put back where there is no other way:
-// a doubtful link is better than none, and so a node never loses its last one.
-func Out(p *mesh.Plan, says []Say, alive func(node string) bool) map[string]string {
-	out, sure := map[string]string{}, map[string]bool{}
+// a doubtful link is better than none, and so a node never loses its last one. It
+// is in doubtful instead.
+func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful map[string]string) {
+	out, doubtful = map[string]string{}, map[string]string{}
+	sure := map[string]bool{}
 	says = slices.Clone(says)
 	slices.SortStableFunc(says, func(a, b Say) int { return cmp.Or(cmp.Compare(a.Cable, b.Cable), cmp.Compare(a.Node, b.Node)) })
 	for _, s := range says {
@@ -54,10 +56,11 @@ func Out(p *mesh.Plan, says []Say, alive func(node string) bool) map[string]stri
 	}
 	for _, c := range p.Cables {
 		if out[c.Name] != "" && !sure[c.Name] && parts.join(c.Ends[0].Node, c.Ends[1].Node) {
+			doubtful[c.Name] = out[c.Name]
 			delete(out, c.Name)
 		}
 	}
-	return out
+	return out, doubtful
 }
 
 // parts joins nodes that have a way to each other.
