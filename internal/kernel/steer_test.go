@@ -234,6 +234,50 @@ func TestSteerARing(t *testing.T) {
 	}
 }
 
+// TestSteerUnusualMeshes: the kernel believes of an IPv6 gateway only what the main
+// table says of the way to it. Here that is another cable than the one to steer to.
+func TestSteerUnusualMeshes(t *testing.T) {
+	cable := func(a, b string, speed int) mesh.Cable {
+		end := func(s string) mesh.Endpoint { return mesh.Endpoint{Node: s[:2], Port: s[3:]} }
+		return mesh.Cable{Ends: [2]mesh.Endpoint{end(a), end(b)}, Speed: speed}
+	}
+	for name, c := range map[string]struct {
+		nodes  int
+		cables []mesh.Cable
+	}{
+		"two cables to one neighbour":     {2, []mesh.Cable{cable("n1:a", "n2:a", 20), cable("n1:b", "n2:b", 20)}},
+		"a cable slower than a way round": {3, []mesh.Cable{cable("n1:a", "n2:a", 5), cable("n2:b", "n3:a", 40), cable("n3:b", "n1:b", 40)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for i := range c.cables {
+				c.cables[i].Name = fmt.Sprint(i + 1)
+			}
+			m := build(t, c.nodes, mesh.Cluster{Cables: c.cables})
+			whole := plan.Without(&m.plan, nil)
+			var streams []*stream
+			for family := range 2 {
+				streams = append(streams, m.stream(t, "n1", "n2", family, socketOptions{}), m.stream(t, "n2", "n1", family, socketOptions{}))
+			}
+			for _, dead := range m.plan.Cables {
+				allFlow(t, "whole", streams)
+				m.silence(t, dead)
+				for _, e := range dead.Ends {
+					if err := m.nodes[e.Node].Steer(t.Context(), whole.Around(e.Node, map[string]bool{dead.Name: true})); err != nil {
+						t.Fatal(err)
+					}
+				}
+				allFlow(t, "without cable "+dead.Name, streams)
+				for _, e := range dead.Ends {
+					if err := m.nodes[e.Node].Steer(t.Context(), nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+				m.mend(t, dead)
+			}
+		})
+	}
+}
+
 // TestSteerInOneStep steers off a cable that carries and back, at either end, over
 // and over. Proven is that each of the states delivers; this tries that there is
 // nothing in between. One packet a flow and millisecond is little, so there are
