@@ -50,6 +50,7 @@ const (
 )
 
 func (l *loop) run() {
+	last := time.Now()
 	for !l.closing {
 		now := time.Now()
 		planned := l.prepare(now)
@@ -68,6 +69,10 @@ func (l *loop) run() {
 			l.receive(now)
 		}
 		for _, w := range l.watches {
+			w.receive(l.reader, now, last)
+		}
+		last = now
+		for _, w := range l.watches {
 			w.work(now)
 			l.notice(w)
 		}
@@ -85,7 +90,9 @@ func (l *loop) prepare(now time.Time) time.Time {
 		if t := w.wakes(now); !t.IsZero() && t.Before(next) {
 			next = t
 		}
-		if w.receiver >= 0 && w.bucket.left(now) > 0 {
+		if w.calm() {
+			next = earliest(next, now.Add(l.config.Interval))
+		} else if w.receiver >= 0 && w.bucket.left(now) > 0 {
 			l.polled = append(l.polled, unix.PollFd{Fd: int32(w.receiver), Events: unix.POLLIN})
 			l.owners = append(l.owners, owner{w, false})
 		}
@@ -111,8 +118,6 @@ func (l *loop) receive(now time.Time) {
 			o.watch.broken(&o.watch.receiver, now)
 		case o.echo:
 			o.watch.replies(l.reader)
-		default:
-			o.watch.receive(l.reader, now)
 		}
 	}
 }

@@ -3,12 +3,13 @@ package liveness
 import (
 	"encoding/binary"
 	"net/netip"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// batch is how many datagrams are read from a socket before others have their turn.
+// batch is how many datagrams are read from a socket in one system call.
 const batch = 16
 
 // datagram is what was received, and how.
@@ -17,6 +18,7 @@ type datagram struct {
 	from     netip.Addr // without zone
 	hopLimit int
 	lost     uint32 // datagrams that did not fit into the queue since the socket was opened
+	arrived  int64  // when the kernel had it, by the real-time clock in ns; 0: not said
 }
 
 // reader reads datagrams into its own memory: a batch in one system call, and nothing
@@ -27,8 +29,18 @@ type reader struct {
 	slots   [batch]struct {
 		data    [maxPacket + 1]byte
 		from    unix.RawSockaddrInet6 // as long as any that come here
-		control [64]byte              // hop limit and SO_RXQ_OVFL: 24 bytes each
+		control [128]byte             // hop limit, SO_RXQ_OVFL, and SO_TIMESTAMPNS
 	}
+}
+
+// age is how long ago a datagram arrived: a time between zero and most. The clock that
+// the kernel's stamp is of may be set meanwhile, so the answer is good only within that.
+func (d *datagram) age(most time.Duration) time.Duration {
+	var now unix.Timespec
+	if d.arrived == 0 || unix.ClockGettime(unix.CLOCK_REALTIME, &now) != nil {
+		return 0
+	}
+	return min(max(time.Duration(now.Nano()-d.arrived), 0), max(most, 0))
 }
 
 // mmsghdr is struct mmsghdr (recvmmsg(2)).
@@ -101,6 +113,11 @@ func (d *datagram) readControl(b []byte) {
 			d.hopLimit = int(int32(binary.NativeEndian.Uint32(data)))
 		case [2]int32{unix.SOL_SOCKET, unix.SO_RXQ_OVFL}:
 			d.lost = binary.NativeEndian.Uint32(data)
+		case [2]int32{unix.SOL_SOCKET, unix.SCM_TIMESTAMPNS}:
+			if len(data) >= int(unsafe.Sizeof(unix.Timespec{})) {
+				ts := (*unix.Timespec)(unsafe.Pointer(&data[0]))
+				d.arrived = ts.Nano()
+			}
 		}
 	}
 }

@@ -76,7 +76,8 @@ func openReceiver(l Link, port uint16) (int, error) {
 	if l.Local.Is4() {
 		limit = option{unix.IPPROTO_IP, unix.IP_RECVTTL, 1}
 	}
-	fd, err := open(l, unix.SOCK_DGRAM, unix.IPPROTO_UDP, limit, option{unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1})
+	fd, err := open(l, unix.SOCK_DGRAM, unix.IPPROTO_UDP, limit,
+		option{unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1}, option{unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1})
 	if err != nil {
 		return -1, err
 	}

@@ -93,20 +93,36 @@ func (w *watch) broken(fd *int, now time.Time) {
 	w.retry = now.Add(retryOpen)
 }
 
-// receive reads what has come for the session: at most a batch, then others have their turn.
-func (w *watch) receive(r *reader, now time.Time) {
-	n := r.read(w.receiver, w.bucket.left(now))
-	w.bucket.spend(n)
-	for i := range n {
-		d := r.datagram(i)
-		if lost := uint64(d.lost); lost > w.count.Drops.Flood {
-			w.count.Drops.Flood = lost
+// calm tells that nothing is expected of this link but one packet after the other, and
+// that these may wait in the socket for the next time when the loop is awake. When
+// they arrived is what counts, and the kernel knows.
+func (w *watch) calm() bool { return w.state == stateUp && w.judge.verdict == Alive && !w.polling }
+
+// receive reads what has come for the session since the loop was last awake, as long as
+// that is not a flood.
+func (w *watch) receive(r *reader, now, last time.Time) {
+	if w.receiver < 0 {
+		return
+	}
+	// A thread that was away for longer does not take what waited for what is late.
+	most := min(now.Sub(last), w.interval)
+	for {
+		n := r.read(w.receiver, w.bucket.left(now))
+		w.bucket.spend(n)
+		for i := range n {
+			d := r.datagram(i)
+			if lost := uint64(d.lost); lost > w.count.Drops.Flood {
+				w.count.Drops.Flood = lost
+			}
+			if err := w.take(&d, now.Add(-d.age(most))); err != nil {
+				w.drop(err)
+				continue
+			}
+			w.count.Received++
 		}
-		if err := w.take(&d, now); err != nil {
-			w.drop(err)
-			continue
+		if n < batch {
+			return
 		}
-		w.count.Received++
 	}
 }
 
