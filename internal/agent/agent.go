@@ -12,6 +12,7 @@ import (
 	"github.com/usb4mesh/usb4mesh/internal/finding"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
 	"github.com/usb4mesh/usb4mesh/internal/plan"
+	"github.com/usb4mesh/usb4mesh/internal/tune"
 )
 
 // Agent is the agent of one node, in the network namespace in which Run is
@@ -83,6 +84,9 @@ type loop struct {
 	heals       []mesh.HealStep
 	memory      memoryFile
 	talk        talk
+	tuner       Tuner // nil before the node was quiet for the first time
+	tuned       tune.Wanted
+	tuneError   error
 	watchError  error // why links are not watched
 	prepared    bool  // steering was tried
 

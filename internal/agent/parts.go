@@ -23,7 +23,8 @@ type parts struct {
 	openGossip   func(gossip.Config) (Gossip, error)
 	loadKeys     func(path string) ([][]byte, error)
 
-	notify func(state string) // tells systemd
+	openTuner func() (Tuner, error)
+	notify    func(state string) // tells systemd
 }
 
 // Kernel is what the agent needs of kernel.Kernel.

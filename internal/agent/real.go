@@ -25,6 +25,7 @@ func realParts(o Options) parts {
 		openLiveness: func(ctx context.Context, c liveness.Config) (Liveness, error) { return liveness.Open(ctx, c) },
 		openGossip:   func(c gossip.Config) (Gossip, error) { return gossip.Open(c) },
 		loadKeys:     gossip.LoadKeys,
+		openTuner:    func() (Tuner, error) { return openTuner(o) },
 		notify:       sdNotify,
 	}
 }

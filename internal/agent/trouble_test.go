@@ -13,6 +13,7 @@ import (
 
 	"github.com/usb4mesh/usb4mesh/internal/gossip"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
+	"github.com/usb4mesh/usb4mesh/internal/tune"
 )
 
 // holds reports whether a node's kernel has a setting.
@@ -224,6 +225,23 @@ func TestRefusal(t *testing.T) {
 		refuse = false
 		w.run(10 * time.Second)
 		w.states(mesh.StateConverged)
+	})
+}
+
+// What is tuned is what the machine and the cluster file ask for, said once.
+func TestTuning(t *testing.T) {
+	inWorld(t, 3, "full-mesh", func(w *world) {
+		n := w.nodes["n1"]
+		w.run(20 * time.Second)
+		if diff := cmp.Diff([]tune.Wanted{{Latency: tune.NoLatency}}, n.tuner.wanted); diff != "" {
+			t.Errorf("wanted (-want +got):\n%s", diff)
+		}
+		w.write(clusterFile(3, "full-mesh", "agent: {latency: 50}\n"))
+		n.agent.Reload()
+		w.run(20 * time.Second)
+		if got := n.tuner.wanted[len(n.tuner.wanted)-1]; got.Latency != 50 || len(n.tuner.wanted) != 2 {
+			t.Errorf("wanted %+v", n.tuner.wanted)
+		}
 	})
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/usb4mesh/usb4mesh/internal/liveness"
 	"github.com/usb4mesh/usb4mesh/internal/liveness/livenesstest"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
+	"github.com/usb4mesh/usb4mesh/internal/tune"
 )
 
 // world is a mesh of real agents on fake kernels, machines, BFD and gossip, in the
@@ -46,6 +47,7 @@ type worldNode struct {
 	machine *hwtest.Machine
 	domains map[string]*hwtest.Domain
 	rebinds []string
+	tuner   worldTuner
 	notes   []string // to systemd
 	state   string   // folder
 
@@ -186,6 +188,7 @@ func (w *world) start(name string) {
 		openHardware: func() (Hardware, error) { return &worldHardware{n}, nil },
 		openLiveness: func(context.Context, liveness.Config) (Liveness, error) { return live, nil },
 		openGossip:   func(gossip.Config) (Gossip, error) { return w.talk.Open(name), nil },
+		openTuner:    func() (Tuner, error) { return &n.tuner, nil },
 		loadKeys:     func(string) ([][]byte, error) { return nil, nil },
 		notify:       func(s string) { w.mu.Lock(); defer w.mu.Unlock(); n.notes = append(n.notes, s) },
 	}
@@ -344,6 +347,13 @@ func (h *worldHardware) Rebind(service string) error {
 }
 
 func (h *worldHardware) Close() error { return nil }
+
+// worldTuner notes what is wanted.
+type worldTuner struct{ wanted []tune.Wanted }
+
+func (t *worldTuner) Apply(w tune.Wanted) error { t.wanted = append(t.wanted, w); return nil }
+
+func (t *worldTuner) Close() error { return nil }
 
 // out returns the port by which a node sends a packet on, as its kernel would.
 func (w *world) out(name, incoming string, dest netip.Addr) string {
