@@ -228,6 +228,34 @@ func TestRefusal(t *testing.T) {
 	})
 }
 
+// An interface that goes while it is set up teaches nothing about the kernel.
+func TestInterfaceGoesMeanwhile(t *testing.T) {
+	inWorld(t, 3, "full-mesh", func(w *world) {
+		const path = "net/ipv4/conf/tbt-n2/rp_filter"
+		k := w.nodes["n1"].kernel
+		w.unplug("1")
+		gone := true
+		k.Fail = func(c mesh.Change) error {
+			if gone && c.Sysctl != nil && c.Sysctl.Path == path {
+				return os.ErrNotExist
+			}
+			return nil
+		}
+		w.plug("1")
+		w.run(time.Second)
+		gone = false
+		w.unplug("1")
+		w.run(time.Second)
+		w.plug("1")
+		w.run(10 * time.Second)
+		w.states(mesh.StateConverged)
+		s, err := k.Snapshot(t.Context())
+		if err != nil || !slices.Contains(s.Sysctls, mesh.Sysctl{Path: path, Value: "2"}) {
+			t.Errorf("%s is not set: %v", path, err)
+		}
+	})
+}
+
 // What is tuned is what the machine and the cluster file ask for, said once.
 func TestTuning(t *testing.T) {
 	inWorld(t, 3, "full-mesh", func(w *world) {
