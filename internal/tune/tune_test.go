@@ -215,7 +215,7 @@ func TestPlacement(t *testing.T) {
 	}{
 		{"all alike", hw("", "0-15"), nil},
 		{"a hybrid", hw("8-15", "0-15", "4-9", "0-3,9", "0,2,4,8"), map[int]string{24: "0-7", 25: "4-7", 26: "0-3", 27: "0,2,4"}},
-		{"only slow ones may, or fast ones do", hw("8-15", "8-11", "0-7"), map[int]string{}},
+		{"only slow ones may, or fast ones do", hw("8-15", "8-11", "0-7"), map[int]string{25: "0-7"}},
 		{"nonsense", hw("8-15", "x", "3-1", "", "0-99999999"), map[int]string{}},
 		{"nonsense about the machine", hw("8--15", "0-15"), nil},
 	} {
