@@ -4,9 +4,11 @@ import (
 	"maps"
 	"path/filepath"
 	"reflect"
+	"slices"
 
 	"github.com/usb4mesh/usb4mesh/internal/finding"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
+	"github.com/usb4mesh/usb4mesh/internal/plan"
 	"github.com/usb4mesh/usb4mesh/internal/tune"
 )
 
@@ -58,14 +60,9 @@ func (a *Agent) wanted(t *turn) tune.Wanted {
 	if us := a.loop.cluster.Agent.Latency; us > 0 {
 		w.Latency = us
 	}
-	least := mesh.MaxMTU
-	for _, n := range a.loop.plan.Nodes {
-		for _, k := range n.Links {
-			least = min(least, k.MTU)
-		}
-	}
+	cut := plan.NoSegmentation(&a.loop.plan, a.options.Node)
 	for _, p := range t.match.Ports {
-		if p.Part() && p.Plan.MTU > least {
+		if p.Part() && slices.Contains(cut, p.Plan.Interface) {
 			w.NoSegmentation = append(w.NoSegmentation, p.Kernel.Index)
 		}
 	}
