@@ -19,7 +19,7 @@ const (
 	lastSourcePort  = 65535
 	hopLimit        = 255       // RFC 5881, section 5 (GTSM)
 	trafficClass    = 0x30 << 2 // DSCP CS6, network control (RFC 4594, section 3.1)
-	receiveBuffer   = 32 << 10  // bytes; the kernel counts about 800 for a packet
+	receiveBuffer   = 128 << 10 // bytes; the kernel counts about 800 for a packet
 	bindAttempts    = 32
 )
 
