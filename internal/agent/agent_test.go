@@ -190,6 +190,7 @@ func TestRestart(t *testing.T) {
 	})
 }
 
+// One turn brings the kernel to the plan, without liveness and gossip.
 func TestOnce(t *testing.T) {
 	inWorld(t, 3, "full-mesh", func(w *world) {
 		w.end("n1")
@@ -197,15 +198,17 @@ func TestOnce(t *testing.T) {
 		w.plug("1")
 		w.run(time.Second)
 		n := w.nodes["n1"]
+		n.once = true
 		w.start("n1")
-		n.stop() // a context that has ended; --once is not for the world's start
-		<-n.ended
-		n.agent.options.Once = true
-		if err := n.agent.Run(t.Context()); err != nil {
+		if err := <-n.ended; err != nil {
 			t.Error(err)
 		}
-		if s := n.agent.Status(); s.Turn == 0 || len(s.Findings) == 0 {
+		s := n.agent.Status()
+		if s.Turn != 1 || len(s.Findings) == 0 || s.LastTurn.Changes == 0 {
 			t.Errorf("%+v", s)
+		}
+		if l, _ := w.interfaceAt(w.cables["1"], 0); l.Name != "tbt-n2" || !l.Up {
+			t.Errorf("the interface is %+v", l)
 		}
 		n.agent = nil
 	})

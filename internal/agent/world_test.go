@@ -46,6 +46,7 @@ type worldNode struct {
 	kernel  *slowKernel
 	machine *hwtest.Machine
 	domains map[string]*hwtest.Domain
+	once    bool
 	rebinds []string
 	tuner   worldTuner
 	notes   []string // to systemd
@@ -179,7 +180,7 @@ func (w *world) start(name string) {
 	w.t.Helper()
 	n := w.nodes[name]
 	n.log = &bytes.Buffer{}
-	a, err := New(Options{Config: w.file, Node: name, State: n.state, Log: slog.New(slog.NewTextHandler(n.log, nil))})
+	a, err := New(Options{Config: w.file, Node: name, State: n.state, Once: n.once, Timer: 5 * time.Second, Log: slog.New(slog.NewTextHandler(n.log, nil))})
 	w.must(err)
 	n.live = livenesstest.New()
 	live := n.live
