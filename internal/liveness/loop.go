@@ -27,6 +27,7 @@ type loop struct {
 	events  []Event // not yet fetched; at most one per link
 	news    func()  // tells that there are events; does not block
 	late    time.Duration
+	dice    float64 // the jitter of this turn
 
 	polled []unix.PollFd
 	owners []owner // of polled[i+1]
@@ -72,6 +73,7 @@ func (l *loop) run() {
 			w.receive(l.reader, now, last)
 		}
 		last = now
+		l.dice = rand.Float64()
 		for _, w := range l.watches {
 			w.work(now)
 			l.notice(w)
@@ -80,6 +82,10 @@ func (l *loop) run() {
 	}
 	l.farewell()
 }
+
+// jitter is random from packet to packet, but one for all that are sent in the same
+// turn: sessions that met once stay together, and the loop wakes once for all of them.
+func (l *loop) jitter() float64 { return l.dice }
 
 // prepare fills polled, and returns when the loop must go on: not before now.
 func (l *loop) prepare(now time.Time) time.Time {
@@ -180,7 +186,7 @@ func (l *loop) set(links []Link) {
 		if i >= 0 {
 			old[i].close()
 		}
-		w := newWatch(link, l.config, l.held[link.Name], l.discriminator(), now)
+		w := newWatch(link, l.config, l.held[link.Name], l.discriminator(), l.jitter, now)
 		if i >= 0 {
 			w.inherit(old[i])
 		}

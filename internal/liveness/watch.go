@@ -36,7 +36,7 @@ type watch struct {
 	told   Verdict // what the last event said
 }
 
-func newWatch(l Link, c Config, hold bool, mine uint32, now time.Time) *watch {
+func newWatch(l Link, c Config, hold bool, mine uint32, jitter func() float64, now time.Time) *watch {
 	w := &watch{
 		link: l, port: c.Port,
 		receiver: -1, sender: -1, pinger: -1,
@@ -46,7 +46,7 @@ func newWatch(l Link, c Config, hold bool, mine uint32, now time.Time) *watch {
 		told:   Unknown,
 	}
 	w.session = session{
-		machine: *newMachine(c.Interval, c.Multiplier, mine, rand.Float64, now),
+		machine: *newMachine(c.Interval, c.Multiplier, mine, jitter, now),
 		judge:   *newJudge(c.Interval, c.Multiplier, now),
 	}
 	w.open(now)
