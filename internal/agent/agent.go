@@ -92,7 +92,7 @@ type loop struct {
 
 	state      mesh.AgentState
 	stateSince time.Time
-	seen       map[string]time.Time // findings, since when
+	seen       map[string]sighting // findings
 	routes     map[string]routeSince
 	diagnosis  []finding.Finding
 }
@@ -119,7 +119,7 @@ func New(o Options) (*Agent, error) {
 		},
 		loop: loop{
 			kind: mesh.KindDummy, unsupported: map[string]bool{}, state: mesh.StateStarting,
-			routes: map[string]routeSince{}, seen: map[string]time.Time{}, memory: loadMemory(o.State),
+			routes: map[string]routeSince{}, seen: map[string]sighting{}, memory: loadMemory(o.State),
 		},
 	}
 	a.adopt(cluster, p, fs)

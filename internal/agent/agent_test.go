@@ -166,7 +166,7 @@ func TestReplug(t *testing.T) {
 func TestRestart(t *testing.T) {
 	inWorld(t, 3, "full-mesh", func(w *world) {
 		w.end("n1")
-		w.run(2 * time.Second)
+		w.run(12 * time.Second)
 		w.reaches()
 		w.expect("n2", "peer-agent-absent", "n1")
 		w.expect("n2", "node-gone", "n1")

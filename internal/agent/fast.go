@@ -43,11 +43,6 @@ func (a *Agent) hear(ctx context.Context, e liveness.Event) {
 	talk := a.shared.gossip
 	a.mu.Unlock()
 
-	log := a.log.Info
-	if e.Session.Verdict == liveness.Dead {
-		log = a.log.Warn
-	}
-	log("liveness", "link", e.Session.Link.Name, "verdict", e.Session.Verdict, "was", e.Previous, "diagnostic", e.Session.Diagnostic)
 	if changed {
 		a.steer(ctx, steers)
 		if talk != nil {

@@ -190,10 +190,20 @@ func stateOf(t *turn, s mesh.Status, onTheWay bool) (mesh.AgentState, string) {
 	return mesh.StateConverged, ""
 }
 
+// lasting is how long a finding must hold to be worth a line in the log: at a
+// replug there are some that are over in a moment.
+const lasting = time.Second
+
+// sighting is a finding that was seen before.
+type sighting struct {
+	since  time.Time
+	logged bool
+}
+
 // statusFindings sorts the worst first, and keeps since when each holds. A finding is
 // the same as before if code and place are; counts in the message may change.
 func (a *Agent) statusFindings(t *turn) []mesh.StatusFinding {
-	seen := map[string]time.Time{}
+	seen := map[string]sighting{}
 	out := []mesh.StatusFinding{}
 	for _, f := range t.findings {
 		key := f.Code() + " " + strings.Map(func(r rune) rune {
@@ -203,14 +213,17 @@ func (a *Agent) statusFindings(t *turn) []mesh.StatusFinding {
 			return r
 		}, f.Message)
 		if _, ok := seen[key]; !ok {
-			seen[key] = t.started
-			if since, ok := a.loop.seen[key]; ok {
-				seen[key] = since
-			} else if f.Severity != finding.Info {
+			s, ok := a.loop.seen[key]
+			if !ok {
+				s.since = t.started
+			}
+			if !s.logged && f.Severity != finding.Info && t.started.Sub(s.since) >= lasting {
+				s.logged = true
 				a.log.Warn("finding", "code", f.Code(), "message", f.Message, "hint", f.Hint)
 			}
+			seen[key] = s
 		}
-		out = append(out, statusFinding(f, seen[key]))
+		out = append(out, statusFinding(f, seen[key].since))
 	}
 	a.loop.seen = seen
 	slices.SortStableFunc(out, func(x, y mesh.StatusFinding) int { return cmp.Compare(y.Severity, x.Severity) })

@@ -216,14 +216,19 @@ func (w *world) end(name string) {
 	}
 }
 
-// run lets time pass, in which BFD judges the cables every 50 ms.
+// run lets time pass, in which BFD judges the cables: every 50 ms at first, later
+// less often, since little happens then.
 func (w *world) run(d time.Duration) {
-	for ; d > 0; d -= 50 * time.Millisecond {
+	step := 50 * time.Millisecond
+	for passed := time.Duration(0); passed < d; passed += step {
 		synctest.Wait()
 		for _, c := range w.cables {
 			w.judge(c)
 		}
-		time.Sleep(50 * time.Millisecond)
+		if passed >= time.Second {
+			step = 500 * time.Millisecond
+		}
+		time.Sleep(min(step, d-passed))
 	}
 	synctest.Wait()
 }
