@@ -210,6 +210,9 @@ func TestOnce(t *testing.T) {
 		if l, _ := w.interfaceAt(w.cables["1"], 0); l.Name != "tbt-n2" || !l.Up {
 			t.Errorf("the interface is %+v", l)
 		}
+		if port := w.out("n1", "", w.plan.Node("n2").Identity[0]); port != "tbt-n2" {
+			t.Errorf("n1 sends to n2 over %q", port)
+		}
 		n.agent = nil
 	})
 }
