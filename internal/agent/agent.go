@@ -45,11 +45,12 @@ type shared struct {
 	gossip   Gossip
 	healing  map[string]healing // by interface as planned
 
-	installed *plan.Left    // what the kernel's tables do, or did before the passage
-	out       outs          // cables that it leaves out
-	target    outs          // cables to be left out
-	passage   *plan.Passage // on the way there; nil when there
-	turn      int           // of the passage that is taken; -1 none
+	installed *plan.Left        // what the kernel's tables do, or did before the passage
+	out       outs              // cables that it leaves out
+	target    outs              // cables to be left out
+	passage   *plan.Passage     // on the way there; nil when there
+	turn      int               // of the passage that is taken; -1 none
+	doubtful  map[string]string // cables that are used for want of better ones, and why not
 }
 
 // outs is a set of cables.
@@ -71,11 +72,10 @@ type loop struct {
 	again time.Time // when to turn without any event
 	gap   gap
 
-	out      map[string]string // cables that are out, and why
-	doubtful map[string]string // cables that are used for want of better ones
-	next     *plan.Left        // where the passage leads
-	passage  string            // name of the passage, or of the last one
-	moved    time.Time         // its last turn was taken, or it began
+	out     map[string]string // cables that are out, and why
+	next    *plan.Left        // where the passage leads
+	passage string            // name of the passage, or of the last one
+	moved   time.Time         // its last turn was taken, or it began
 
 	kind        mesh.LinkKind   // of the identity interface
 	unsupported map[string]bool // sysctls that this kernel does not have
@@ -92,6 +92,7 @@ type loop struct {
 
 	state      mesh.AgentState
 	stateSince time.Time
+	drops      map[string]drops    // of BFD, by interface
 	seen       map[string]sighting // findings
 	routes     map[string]routeSince
 	diagnosis  []finding.Finding
@@ -119,7 +120,7 @@ func New(o Options) (*Agent, error) {
 		},
 		loop: loop{
 			kind: mesh.KindDummy, unsupported: map[string]bool{}, state: mesh.StateStarting,
-			routes: map[string]routeSince{}, seen: map[string]sighting{}, memory: loadMemory(o.State),
+			routes: map[string]routeSince{}, seen: map[string]sighting{}, drops: map[string]drops{}, memory: loadMemory(o.State),
 		},
 	}
 	a.adopt(cluster, p, fs)

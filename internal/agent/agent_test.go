@@ -136,6 +136,10 @@ func TestLastLink(t *testing.T) {
 		if port := w.out("n1", "", w.plan.Node("n3").Identity[0]); port != "tbt-n2" {
 			t.Errorf("n1 sends to n3 over %q", port)
 		}
+		w.states(mesh.StateDegraded)
+		if l := w.status("n1").Links[0]; !l.Usable || !strings.Contains(l.Why, "for want of another") {
+			t.Errorf("%+v", l)
+		}
 	})
 }
 

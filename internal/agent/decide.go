@@ -174,8 +174,11 @@ func (a *Agent) outNow() map[string]string {
 	for _, s := range own { // fresher than what gossip has of us
 		says = append(says, cables.Say{Node: s.Node, Cable: s.Cable, Up: s.Up, Why: s.Why})
 	}
-	a.loop.out, a.loop.doubtful = cables.Out(&a.loop.plan, says, func(n string) bool { return alive[n] })
-	return a.loop.out
+	out, doubtful := cables.Out(&a.loop.plan, says, func(n string) bool { return alive[n] })
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.loop.out, a.shared.doubtful = out, doubtful
+	return out
 }
 
 func newlyOut(was, is outs) int {

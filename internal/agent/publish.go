@@ -26,9 +26,9 @@ func (a *Agent) Status() mesh.Status {
 	if !s.KernelBusy {
 		s.BusySince = time.Time{}
 	}
-	ports := map[string]port{}
+	ports := map[string]mesh.LinkStatus{}
 	for _, p := range a.shared.ports {
-		ports[p.Plan.Interface] = *p
+		ports[p.Plan.Interface] = a.shared.judged(p)
 	}
 	a.mu.Unlock()
 
@@ -36,7 +36,7 @@ func (a *Agent) Status() mesh.Status {
 	for i := range s.Links {
 		if p, ok := ports[s.Links[i].Interface]; ok {
 			l := &s.Links[i]
-			l.Usable, l.Why, l.Since, l.Flaps = p.usable, p.why, p.since, p.flaps
+			l.Usable, l.Why, l.Since, l.Flaps = p.Usable, p.Why, p.Since, p.Flaps
 		}
 	}
 	if live != nil {
@@ -66,6 +66,15 @@ func (a *Agent) Status() mesh.Status {
 		s.Findings = append([]mesh.StatusFinding{statusFinding(f, s.BusySince)}, s.Findings...)
 	}
 	return s
+}
+
+// judged is what is said of a link: one that is used for want of another is usable.
+func (s *shared) judged(p *port) mesh.LinkStatus {
+	l := mesh.LinkStatus{Usable: p.usable, Why: p.why, Since: p.since, Flaps: p.flaps}
+	if !l.Usable && s.doubtful[p.Plan.Cable] != "" {
+		l.Usable, l.Why = true, l.Why+", used for want of another way"
+	}
+	return l
 }
 
 // Subscribe returns a channel that gets a value some time after the status has
@@ -148,7 +157,7 @@ func (a *Agent) mayReboot(g Gossip) mesh.RebootVerdict {
 	for c := range a.loop.out {
 		out[c] = true
 	}
-	for c := range a.loop.doubtful {
+	for c := range a.shared.doubtful {
 		out[c] = true
 	}
 	if m.Left == nil || !maps.Equal(out, a.shared.out) {
@@ -177,6 +186,11 @@ func stateOf(t *turn, s mesh.Status, onTheWay bool) (mesh.AgentState, string) {
 	for _, c := range s.Cables {
 		if !c.Usable {
 			return mesh.StateDegraded, "cable " + c.Cable + " (" + strings.Join(c.Ends[:], " - ") + ") is out: " + c.Why
+		}
+	}
+	for _, c := range s.Cables {
+		if c.Why != "" {
+			return mesh.StateDegraded, "cable " + c.Cable + " (" + strings.Join(c.Ends[:], " - ") + "): " + c.Why
 		}
 	}
 	for _, l := range s.Links {
