@@ -142,6 +142,29 @@ func TestScriptsParse(t *testing.T) {
 	}
 }
 
+// The example alerts use metrics that there are: docs/agent.md has them all, which
+// package status holds to. Prometheus' own tool tries the alerts where it is installed.
+func TestAlerts(t *testing.T) {
+	document := read(t, "../docs/agent.md")
+	rules := read(t, "prometheus/usb4mesh.rules.yml")
+	names := regexp.MustCompile("usb4mesh_[a-z_]+").FindAllString(rules, -1)
+	for _, name := range names {
+		if !strings.Contains(document, "`"+name+"`") {
+			t.Errorf("there is no metric %s", name)
+		}
+	}
+	if alerts := strings.Count(rules, "- alert: "); alerts < 5 || len(names) < alerts {
+		t.Errorf("%d alerts use %d metrics", alerts, len(names))
+	}
+	if _, err := exec.LookPath("promtool"); err != nil {
+		t.Log("promtool (Debian: prometheus) is not here; the alerts themselves were not tried")
+		return
+	}
+	if out, err := exec.Command("promtool", "test", "rules", "prometheus/usb4mesh.test.yml").CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // stubLib stands in for nixpkgs' lib, and stubPackages for its packages, as far as module
 // and package use them. A derivation is what it was called with.
 const (

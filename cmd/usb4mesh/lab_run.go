@@ -130,6 +130,7 @@ nothing.`,
 	f.StringVar(&apply, "apply", lab.DefaultEngine, "what configures the nodes: "+engineList())
 	f.BoolVar(&agents, "agent", false, "let the real agent keep every node, and try more than cuts")
 	f.StringVar(&second, "second-cuts", strconv.Itoa(lab.DefaultSecondCuts), "with agents: how many pairs of cables to cut two seconds apart; a number or all")
+	f.BoolVar(&o.OnlyCuts, "only-cuts", false, "with agents: cut every cable and try nothing more")
 	f.StringVar(&logs, "logs", "", "write the agents' logs to this folder")
 	f.StringSliceVar(&o.How, "how", []string{lab.Delete}, "how cables are cut: delete, carrier, silent, one-way or all")
 	f.StringSliceVar(&o.Cables, "cable", nil, "cut only this cable (repeatable)")

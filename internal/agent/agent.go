@@ -12,6 +12,7 @@ import (
 	"github.com/usb4mesh/usb4mesh/internal/finding"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
 	"github.com/usb4mesh/usb4mesh/internal/plan"
+	"github.com/usb4mesh/usb4mesh/internal/tune"
 )
 
 // Agent is the agent of one node, in the network namespace in which Run is
@@ -29,7 +30,8 @@ type Agent struct {
 	readers map[chan struct{}]bool
 
 	steering sync.Mutex
-	steered  bool // something is, guarded by steering
+	steered  bool  // something is, guarded by steering
+	noSteer  error // why nothing can be, likewise
 
 	loop loop // belongs to the goroutine of Run
 }
@@ -43,11 +45,12 @@ type shared struct {
 	gossip   Gossip
 	healing  map[string]healing // by interface as planned
 
-	installed *plan.Left    // what the kernel's tables do, or did before the passage
-	out       outs          // cables that it leaves out
-	target    outs          // cables to be left out
-	passage   *plan.Passage // on the way there; nil when there
-	turn      int           // of the passage that is taken; -1 none
+	installed *plan.Left        // what the kernel's tables do, or did before the passage
+	out       outs              // cables that it leaves out
+	target    outs              // cables to be left out
+	passage   *plan.Passage     // on the way there; nil when there
+	turn      int               // of the passage that is taken; -1 none
+	doubtful  map[string]string // cables that are used for want of better ones, and why not
 }
 
 // outs is a set of cables.
@@ -81,12 +84,16 @@ type loop struct {
 	heals       []mesh.HealStep
 	memory      memoryFile
 	talk        talk
+	tuner       Tuner // nil before the node was quiet for the first time
+	tuned       tune.Wanted
+	tuneError   error
 	watchError  error // why links are not watched
-	steerError  error // why nothing can be steered
+	prepared    bool  // steering was tried
 
 	state      mesh.AgentState
 	stateSince time.Time
-	seen       map[string]time.Time // findings, since when
+	drops      map[string]drops    // of BFD, by interface
+	seen       map[string]sighting // findings
 	routes     map[string]routeSince
 	diagnosis  []finding.Finding
 }
@@ -113,7 +120,7 @@ func New(o Options) (*Agent, error) {
 		},
 		loop: loop{
 			kind: mesh.KindDummy, unsupported: map[string]bool{}, state: mesh.StateStarting,
-			routes: map[string]routeSince{}, seen: map[string]time.Time{}, memory: loadMemory(o.State),
+			routes: map[string]routeSince{}, seen: map[string]sighting{}, drops: map[string]drops{}, memory: loadMemory(o.State),
 		},
 	}
 	a.adopt(cluster, p, fs)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/usb4mesh/usb4mesh/internal/kernel"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
+	"github.com/usb4mesh/usb4mesh/internal/tune"
 )
 
 // before is what the kernel held before the first start, in kernel.json of the
@@ -71,11 +72,29 @@ func Cleanup(ctx context.Context, o Options) error {
 	b := loadBefore(o.State)
 	changes, err := kernel.Cleanup(ctx, k, &b.Memory)
 	o.Log.Info("cleaned up", "changes", len(changes), "error", err)
-	if err = errors.Join(err, k.Close()); err != nil {
+	err = errors.Join(err, k.Close(), untune(o))
+	if err != nil {
 		return fmt.Errorf("agent: %w", err)
 	}
 	if err := os.Remove(b.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("agent: %w", err)
 	}
 	return nil
+}
+
+// untune gives back what was tuned, if anything was.
+func untune(o Options) error {
+	path := filepath.Join(o.State, tuningFile)
+	if !exists(path) {
+		return nil
+	}
+	j, err := tune.OpenJournal(path, o.Root)
+	if err != nil {
+		return err
+	}
+	t := tune.New(o.Root, j)
+	if err := errors.Join(t.Undo(), t.Close()); err != nil {
+		return err
+	}
+	return j.Forget()
 }

@@ -45,9 +45,10 @@ func (a *Agent) decide(t *turn) step {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := &a.shared
-	if s.gossip == nil && len(target) < 2 && s.passage == nil {
+	if a.options.Once || s.gossip == nil && len(target) < 2 && s.passage == nil {
 		// The others do not know, and go on as planned; so does this node, whose
-		// tables and steering bridge a single cut for all of them.
+		// tables and steering bridge a single cut for all of them. And where no
+		// other turn follows, the plan as such must stand.
 		target = outs{}
 	}
 	if s.installed == nil || !maps.Equal(target, s.target) {
@@ -173,8 +174,11 @@ func (a *Agent) outNow() map[string]string {
 	for _, s := range own { // fresher than what gossip has of us
 		says = append(says, cables.Say{Node: s.Node, Cable: s.Cable, Up: s.Up, Why: s.Why})
 	}
-	a.loop.out = cables.Out(&a.loop.plan, says, func(n string) bool { return alive[n] })
-	return a.loop.out
+	out, doubtful := cables.Out(&a.loop.plan, says, func(n string) bool { return alive[n] })
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.loop.out, a.shared.doubtful = out, doubtful
+	return out
 }
 
 func newlyOut(was, is outs) int {

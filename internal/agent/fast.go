@@ -15,8 +15,16 @@ import (
 // link first, since that helps at once and asks nobody; then the other nodes are
 // told; then the loop computes what to do for good.
 func (a *Agent) listen(ctx context.Context, live Liveness) {
-	for e := range live.Events() {
-		a.hear(ctx, e)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e, ok := <-live.Events():
+			if !ok {
+				return
+			}
+			a.hear(ctx, e)
+		}
 	}
 }
 
@@ -35,11 +43,6 @@ func (a *Agent) hear(ctx context.Context, e liveness.Event) {
 	talk := a.shared.gossip
 	a.mu.Unlock()
 
-	log := a.log.Info
-	if e.Session.Verdict == liveness.Dead {
-		log = a.log.Warn
-	}
-	log("liveness", "link", e.Session.Link.Name, "verdict", e.Session.Verdict, "was", e.Previous, "diagnostic", e.Session.Diagnostic)
 	if changed {
 		a.steer(ctx, steers)
 		if talk != nil {
@@ -56,18 +59,43 @@ func (a *Agent) steer(ctx context.Context, steers []mesh.Steer) {
 	if len(steers) == 0 && !a.steered {
 		return
 	}
-	if err := a.parts.kernel.Steer(ctx, steers); err != nil {
-		if ctx.Err() == nil {
-			a.log.Error("packets are not steered", "error", err)
-		}
+	err := a.parts.kernel.Steer(ctx, steers)
+	if ctx.Err() != nil {
 		return
 	}
-	a.steered = len(steers) > 0
-	if a.steered {
-		a.log.Info("packets are steered past what is dead", "ways", len(steers))
-	} else {
-		a.log.Info("nothing is steered any more; the tables lead past what is dead")
+	if err != nil && a.noSteer == nil {
+		a.log.Error("packets can't be steered", "error", err)
 	}
+	if a.noSteer = err; err != nil {
+		return
+	}
+	if was := a.steered; was != (len(steers) > 0) {
+		a.log.Info("steering", "ways", len(steers))
+	}
+	a.steered = len(steers) > 0
+}
+
+// prepareSteering replaces what an agent before this one may have left, once there
+// are verdicts to steer by, and finds out whether this kernel can steer at all.
+func (a *Agent) prepareSteering(ctx context.Context) {
+	a.mu.Lock()
+	ready := !a.shared.watched
+	if !ready {
+		ready = true
+		for _, p := range a.shared.ports {
+			ready = ready && (p.index == 0 || p.verdict != liveness.Unknown || time.Since(p.first) > verdictDue)
+		}
+	}
+	steers := a.shared.steers()
+	a.mu.Unlock()
+	if a.loop.prepared || !ready {
+		return
+	}
+	a.loop.prepared = true
+	a.steering.Lock()
+	a.steered = true // as far as anybody knows
+	a.steering.Unlock()
+	a.steer(ctx, steers)
 }
 
 // steers is how packets are to be steered now: past the node's own links that are

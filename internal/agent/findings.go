@@ -52,6 +52,8 @@ var (
 		"Nodes whose cluster files differ compute different routes, and packets may go round between them. Copy the same file to all nodes and reload: `systemctl reload usb4mesh`.")
 	nodeGone = kind("node-gone", finding.Warning, "A node is not heard of",
 		"Its agent has ended, it has no power, or no way leads there.")
+	untuned = kind("not-tuned", finding.Info, "Something that makes the mesh faster could not be set",
+		"Interrupts of the USB4 controllers, the latency of the processors' sleep and offloads of ports are set as far as the agent may. Without that the mesh works, and is slower. The unit of the package hands the files in question to the agent.")
 	stateUnwritten = kind("state-unwritten", finding.Info, "The agent can't remember",
 		"The folder for what outlives the agent can't be written. Peers are then known by their names only, after a restart.")
 )

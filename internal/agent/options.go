@@ -28,7 +28,7 @@ const (
 	DefaultKey    = "/etc/usb4mesh/mesh.key"
 	DefaultState  = "/var/lib/usb4mesh"
 	DefaultSocket = "/run/usb4mesh/agent.sock"
-	DefaultTimer  = 5 * time.Second
+	DefaultTimer  = 10 * time.Second
 )
 
 func (o Options) defaults() Options {

@@ -21,8 +21,10 @@ type parts struct {
 	openHardware func() (Hardware, error)
 	openLiveness func(context.Context, liveness.Config) (Liveness, error)
 	openGossip   func(gossip.Config) (Gossip, error)
+	loadKeys     func(path string) ([][]byte, error)
 
-	notify func(state string) // tells systemd
+	openTuner func() (Tuner, error)
+	notify    func(state string) // tells systemd
 }
 
 // Kernel is what the agent needs of kernel.Kernel.

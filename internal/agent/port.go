@@ -45,7 +45,7 @@ const (
 	whySetDown   = "set down"
 	whyNoCarrier = "no carrier"
 	whyUntried   = "not alive yet"
-	whyUnsteady  = "unsteady"
+	whyUnsteady  = cables.Unsteady
 	whyAbsent    = "its kernel answers, its agent does not" // usable all the same
 )
 
@@ -66,7 +66,7 @@ func (p *port) hear(now time.Time, index int, v liveness.Verdict) {
 	if v == liveness.Dead && p.verdict != liveness.Unknown {
 		p.deaths = append(slices.DeleteFunc(p.deaths, func(t time.Time) bool { return now.Sub(t) > memory }), now)
 	}
-	if v == liveness.Alive {
+	if v == liveness.Alive && p.verdict != liveness.Absent { // absent, it was usable all the time
 		p.alive = now
 	}
 	p.verdict = v

@@ -59,6 +59,15 @@ func TestJudge(t *testing.T) {
 			}
 			p.hear(at(9.5), 1, liveness.Alive)
 		}, why: "unsteady", again: at(11.5)},
+		{name: "absent for a while, after three deaths", port: func(p *port) {
+			p.see(at(-20), plugged(1), false)
+			for i := range 3 {
+				p.hear(at(-20+2*float64(i)), 1, liveness.Dead)
+				p.hear(at(-19+2*float64(i)), 1, liveness.Alive)
+			}
+			p.hear(at(9), 1, liveness.Absent)
+			p.hear(at(9.9), 1, liveness.Alive)
+		}, usable: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var p port

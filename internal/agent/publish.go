@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/usb4mesh/usb4mesh/internal/agent/cables"
 	"github.com/usb4mesh/usb4mesh/internal/finding"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
+	"github.com/usb4mesh/usb4mesh/internal/plan"
 )
 
 // Status returns what the agent knows. What changes all the time, such as counters
@@ -24,9 +26,9 @@ func (a *Agent) Status() mesh.Status {
 	if !s.KernelBusy {
 		s.BusySince = time.Time{}
 	}
-	ports := map[string]port{}
+	ports := map[string]mesh.LinkStatus{}
 	for _, p := range a.shared.ports {
-		ports[p.Plan.Interface] = *p
+		ports[p.Plan.Interface] = a.shared.judged(p)
 	}
 	a.mu.Unlock()
 
@@ -34,7 +36,7 @@ func (a *Agent) Status() mesh.Status {
 	for i := range s.Links {
 		if p, ok := ports[s.Links[i].Interface]; ok {
 			l := &s.Links[i]
-			l.Usable, l.Why, l.Since, l.Flaps = p.usable, p.why, p.since, p.flaps
+			l.Usable, l.Why, l.Since, l.Flaps = p.Usable, p.Why, p.Since, p.Flaps
 		}
 	}
 	if live != nil {
@@ -64,6 +66,15 @@ func (a *Agent) Status() mesh.Status {
 		s.Findings = append([]mesh.StatusFinding{statusFinding(f, s.BusySince)}, s.Findings...)
 	}
 	return s
+}
+
+// judged is what is said of a link: one that is used for want of another is usable.
+func (s *shared) judged(p *port) mesh.LinkStatus {
+	l := mesh.LinkStatus{Usable: p.usable, Why: p.why, Since: p.since, Flaps: p.flaps}
+	if !l.Usable && s.doubtful[p.Plan.Cable] != "" {
+		l.Usable, l.Why = true, l.Why+", used for want of another way"
+	}
+	return l
 }
 
 // Subscribe returns a channel that gets a value some time after the status has
@@ -120,16 +131,7 @@ func (a *Agent) conclude(t *turn) {
 		a.loop.state, a.loop.stateSince = s.State, t.started
 	}
 	s.StateSince = a.loop.stateSince
-	alive, digests := map[string]bool{}, map[string]string{}
-	if g != nil {
-		for _, m := range g.Members() {
-			alive[m.Node], digests[m.Node] = m.Alive, m.Digest
-		}
-	}
-	s.Reboot = cables.MayReboot(cables.Mesh{
-		Plan: &a.loop.plan, Left: a.shared.installed, Node: a.options.Node, Digest: a.loop.digest,
-		Alive: func(n string) bool { return alive[n] }, Digests: digests, Gossip: g != nil,
-	})
+	s.Reboot = a.mayReboot(g)
 
 	a.mu.Lock()
 	a.status = s
@@ -143,6 +145,32 @@ func (a *Agent) conclude(t *turn) {
 		state = "READY=1\n" + state
 	}
 	a.parts.notify(state)
+}
+
+// mayReboot asks about the cabling that is beyond doubt.
+func (a *Agent) mayReboot(g Gossip) mesh.RebootVerdict {
+	m := cables.Mesh{
+		Plan: &a.loop.plan, Left: a.shared.installed, Node: a.options.Node, Digest: a.loop.digest,
+		Digests: map[string]string{}, Gossip: g != nil,
+	}
+	out := outs{}
+	for c := range a.loop.out {
+		out[c] = true
+	}
+	for c := range a.shared.doubtful {
+		out[c] = true
+	}
+	if m.Left == nil || !maps.Equal(out, a.shared.out) {
+		m.Left = plan.Without(&a.loop.plan, out)
+	}
+	alive := map[string]bool{}
+	if g != nil {
+		for _, k := range g.Members() {
+			alive[k.Node], m.Digests[k.Node] = k.Alive, k.Digest
+		}
+	}
+	m.Alive = func(n string) bool { return alive[n] }
+	return cables.MayReboot(m)
 }
 
 // stateOf says in a word, and a line, how things are.
@@ -160,6 +188,11 @@ func stateOf(t *turn, s mesh.Status, onTheWay bool) (mesh.AgentState, string) {
 			return mesh.StateDegraded, "cable " + c.Cable + " (" + strings.Join(c.Ends[:], " - ") + ") is out: " + c.Why
 		}
 	}
+	for _, c := range s.Cables {
+		if c.Why != "" {
+			return mesh.StateDegraded, "cable " + c.Cable + " (" + strings.Join(c.Ends[:], " - ") + "): " + c.Why
+		}
+	}
 	for _, l := range s.Links {
 		if !l.Usable {
 			return mesh.StateDegraded, l.Interface + ": " + l.Why
@@ -171,10 +204,20 @@ func stateOf(t *turn, s mesh.Status, onTheWay bool) (mesh.AgentState, string) {
 	return mesh.StateConverged, ""
 }
 
+// lasting is how long a finding must hold to be worth a line in the log: at a
+// replug there are some that are over in a moment.
+const lasting = time.Second
+
+// sighting is a finding that was seen before.
+type sighting struct {
+	since  time.Time
+	logged bool
+}
+
 // statusFindings sorts the worst first, and keeps since when each holds. A finding is
 // the same as before if code and place are; counts in the message may change.
 func (a *Agent) statusFindings(t *turn) []mesh.StatusFinding {
-	seen := map[string]time.Time{}
+	seen := map[string]sighting{}
 	out := []mesh.StatusFinding{}
 	for _, f := range t.findings {
 		key := f.Code() + " " + strings.Map(func(r rune) rune {
@@ -184,14 +227,17 @@ func (a *Agent) statusFindings(t *turn) []mesh.StatusFinding {
 			return r
 		}, f.Message)
 		if _, ok := seen[key]; !ok {
-			seen[key] = t.started
-			if since, ok := a.loop.seen[key]; ok {
-				seen[key] = since
-			} else if f.Severity != finding.Info {
+			s, ok := a.loop.seen[key]
+			if !ok {
+				s.since = t.started
+			}
+			if !s.logged && f.Severity != finding.Info && t.started.Sub(s.since) >= lasting {
+				s.logged = true
 				a.log.Warn("finding", "code", f.Code(), "message", f.Message, "hint", f.Hint)
 			}
+			seen[key] = s
 		}
-		out = append(out, statusFinding(f, seen[key]))
+		out = append(out, statusFinding(f, seen[key].since))
 	}
 	a.loop.seen = seen
 	slices.SortStableFunc(out, func(x, y mesh.StatusFinding) int { return cmp.Compare(y.Severity, x.Severity) })

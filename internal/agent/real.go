@@ -24,6 +24,8 @@ func realParts(o Options) parts {
 		openHardware: func() (Hardware, error) { return openMachine(o.Root) },
 		openLiveness: func(ctx context.Context, c liveness.Config) (Liveness, error) { return liveness.Open(ctx, c) },
 		openGossip:   func(c gossip.Config) (Gossip, error) { return gossip.Open(c) },
+		loadKeys:     gossip.LoadKeys,
+		openTuner:    func() (Tuner, error) { return openTuner(o) },
 		notify:       sdNotify,
 	}
 }

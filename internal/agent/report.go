@@ -24,6 +24,11 @@ func (a *Agent) judgeTurn(t *turn) {
 	a.mu.Unlock()
 	a.heard(t, g)
 	a.watched(t, live)
+	a.steering.Lock()
+	if a.noSteer != nil {
+		t.report(finding.New(noSteering, "packets can't be steered past a dead link: %v", a.noSteer))
+	}
+	a.steering.Unlock()
 	if len(a.loop.unsupported) > 0 {
 		t.report(finding.New(kernelLacks, "%d settings are not in this kernel, or hidden", len(a.loop.unsupported)))
 	}
@@ -56,7 +61,7 @@ func (a *Agent) portFindings(p *port) []finding.Finding {
 	}
 	switch p.why {
 	case cables.Dead:
-		if a.loop.out[p.Plan.Cable] == "" {
+		if a.shared.doubtful[p.Plan.Cable] != "" {
 			return []finding.Finding{finding.New(linkKept, "%s is used although node %s does not answer over it: there is no other way", name, peer)}
 		}
 		return []finding.Finding{finding.New(linkDead, "%s has carrier, and node %s does not answer over it", name, peer)}
@@ -70,6 +75,15 @@ func (a *Agent) portFindings(p *port) []finding.Finding {
 	return nil // a stranger is match's finding
 }
 
+// dropMemory is how long BFD packets that were refused are a finding.
+const dropMemory = 10 * time.Minute
+
+// drops is how many BFD packets were refused on a link, and when the last of them.
+type drops struct {
+	count uint64
+	at    time.Time
+}
+
 // watched turns what liveness knows into findings.
 func (a *Agent) watched(t *turn, live Liveness) {
 	if err := a.loop.watchError; err != nil {
@@ -80,9 +94,14 @@ func (a *Agent) watched(t *turn, live Liveness) {
 		return
 	}
 	for _, s := range live.Sessions() {
-		if n := s.Drops.HopLimit + s.Drops.Source + s.Drops.Discriminator + s.Drops.Flood + s.Drops.Malformed; n > 0 {
+		d := a.loop.drops[s.Link.Name]
+		if s.Dropped != d.count {
+			d = drops{s.Dropped, t.started}
+			a.loop.drops[s.Link.Name] = d
+		}
+		if d.count > 0 && t.started.Sub(d.at) < dropMemory {
 			t.report(finding.New(livenessStranger, "%s: %d BFD packets were refused (%d malformed, %d not from a neighbour, %d from another address, %d for no session, %d too many)",
-				s.Link.Name, n, s.Drops.Malformed, s.Drops.HopLimit, s.Drops.Source, s.Drops.Discriminator, s.Drops.Flood))
+				s.Link.Name, s.Dropped, s.Drops.Malformed, s.Drops.HopLimit, s.Drops.Source, s.Drops.Discriminator, s.Drops.Flood))
 		}
 		for _, problem := range s.Problems {
 			t.report(finding.New(livenessProblem, "%s: %s", s.Link.Name, problem))
@@ -108,10 +127,11 @@ func (a *Agent) linkStatus(t *turn) []mesh.LinkStatus {
 	}
 	out := []mesh.LinkStatus{}
 	for i, p := range a.shared.ports {
-		l := mesh.LinkStatus{
+		l := a.shared.judged(p)
+		l = mesh.LinkStatus{
+			Usable: l.Usable, Why: l.Why, Since: l.Since, Flaps: l.Flaps,
 			Interface: p.Plan.Interface, Cable: p.Plan.Cable, Peer: p.Plan.Peer, Port: p.Plan.Port.Name,
 			Kernel: t.portKernel(i), Stranger: p.Stranger, Plugged: p.Plugged(), PlannedGbps: speed[p.Plan.Cable],
-			Usable: p.usable, Why: p.why, Since: p.since, Flaps: p.flaps,
 		}
 		if now, ok := link(t.have, p.Plan.Interface); ok && p.Part() {
 			l.Carrier = now.Carrier
@@ -135,8 +155,12 @@ func (t *turn) portKernel(i int) string {
 func (a *Agent) cableStatus() []mesh.CableStatus {
 	out := []mesh.CableStatus{}
 	for _, c := range a.loop.plan.Cables {
-		why := a.loop.out[c.Name]
-		out = append(out, mesh.CableStatus{Cable: c.Name, Ends: [2]string{c.Ends[0].String(), c.Ends[1].String()}, Usable: why == "", Why: why})
+		k := mesh.CableStatus{Cable: c.Name, Ends: [2]string{c.Ends[0].String(), c.Ends[1].String()}, Why: a.loop.out[c.Name]}
+		k.Usable = k.Why == ""
+		if why := a.shared.doubtful[c.Name]; why != "" {
+			k.Why = why + "; used for want of another way"
+		}
+		out = append(out, k)
 	}
 	return out
 }

@@ -39,6 +39,9 @@ func (a *Agent) stop() {
 		errs = append(errs, live.Close())
 	}
 	a.closeGossip()
+	if a.loop.tuner != nil {
+		errs = append(errs, a.loop.tuner.Close())
+	}
 	errs = append(errs, a.parts.kernel.Close(), a.parts.hardware.Close())
 	if err := errors.Join(errs...); err != nil {
 		a.log.Warn("not everything was closed well", "error", err)

@@ -31,7 +31,8 @@ const noteRouter = "router"
 
 const (
 	talkRetry  = 5 * time.Second
-	maxRouters = 4 // that are told; a machine with more has them known by name
+	missing    = 5 * time.Second // that a node is not heard of is worth a finding
+	maxRouters = 4               // that are told; a machine with more has them known by name
 )
 
 var errNoKey = errors.New("there is no key file: none is named, and " + DefaultKey + " does not exist")
@@ -113,7 +114,7 @@ func (a *Agent) openGossip() (Gossip, error) {
 	case file == "" && !exists(DefaultKey):
 		return nil, errNoKey
 	default:
-		keys, err := gossip.LoadKeys(cmp.Or(file, DefaultKey))
+		keys, err := a.parts.loadKeys(cmp.Or(file, DefaultKey))
 		if err != nil {
 			return nil, err
 		}
@@ -199,6 +200,7 @@ func (a *Agent) heard(t *turn, g Gossip) {
 	for _, m := range g.Members() {
 		switch {
 		case m.Node == a.options.Node:
+		case !m.Alive && t.started.Sub(m.Since) < missing: // it may be about to speak
 		case !m.Alive:
 			t.report(finding.New(nodeGone, "node %s is not heard of", m.Node).Hinted("is it running, and its agent?"))
 		case m.Digest != "" && m.Digest != a.loop.digest:

@@ -63,8 +63,10 @@ func (a *Agent) work(ctx context.Context, t *turn) error {
 	if a.options.Once {
 		return nil
 	}
+	a.prepareSteering(ctx)
 	a.speak(t)
 	a.heal(ctx, t)
+	a.tune(t)
 	return nil
 }
 
@@ -191,7 +193,7 @@ func (a *Agent) apply(ctx context.Context, t *turn, want mesh.State) error {
 		case errors.As(err, &refused):
 			t.stand = append(t.stand, refused.Stand...)
 			t.failed = refused.Failed
-			a.learn(refused.Failed)
+			a.learn(t.have, refused.Failed)
 		default:
 			return err
 		}
@@ -210,14 +212,19 @@ func (a *Agent) apply(ctx context.Context, t *turn, want mesh.State) error {
 	return nil
 }
 
-// learn takes from refusals what this kernel can't do.
-func (a *Agent) learn(failed []kernel.Failure) {
+// learn takes from refusals what this kernel can't do. A setting that some interface
+// has is none of that: the one it was meant for has gone meanwhile.
+func (a *Agent) learn(have mesh.State, failed []kernel.Failure) {
+	known := map[string]bool{}
+	for _, s := range have.Sysctls {
+		known[sysctlKey(s)] = true
+	}
 	for _, f := range failed {
 		switch {
 		case errors.Is(f.Err, kernel.ErrNoDummy):
 			a.loop.kind = mesh.KindBridge
 		case f.Change.Sysctl != nil && errors.Is(f.Err, fs.ErrNotExist):
-			if key := sysctlKey(*f.Change.Sysctl); !a.loop.unsupported[key] {
+			if key := sysctlKey(*f.Change.Sysctl); !a.loop.unsupported[key] && !known[key] {
 				a.loop.unsupported[key] = true
 				a.log.Info("the kernel does not have a setting", "setting", f.Change.Sysctl.Path)
 			}

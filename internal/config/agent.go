@@ -34,6 +34,8 @@ var agentRule = &rule{
 			doc: "File with the keys of gossip, one a line, the same on every node. /etc/usb4mesh/mesh.key if left out."}},
 		{"metrics", false, &rule{types: words, kind: badListen, explain: checkListen, sample: `"127.0.0.1:9469"`,
 			doc: "Address of /metrics, /healthz and /status.json, or none. 127.0.0.1:9469 if left out."}},
+		{"latency", false, &rule{types: number, kind: badNumber, min: 1, max: 10000, sample: "100",
+			doc: "How long a processor may take to wake up, in microseconds: small values make the mesh answer faster and cost power. As the machine likes if left out."}},
 		{"ports", false, &rule{types: mapping, doc: "UDP ports, where others need the usual ones.", sample: "{gossip: 7946}", keys: []key{
 			{"gossip", false, &rule{types: number, kind: badNumber, min: 1, max: 65535, sample: "7946", doc: "Port of gossip, UDP and TCP. 7946 if left out."}},
 			{"bfd", false, &rule{types: number, kind: badNumber, min: 1, max: 65535, sample: "3784", doc: "Port of BFD. 3784 if left out, which is that of RFC 5881."}},
@@ -64,6 +66,9 @@ func (r *reader) readAgent(v *value) {
 	a.Gossip = v.get("gossip").str()
 	a.Key = v.get("key").str()
 	a.Metrics = v.get("metrics").str()
+	if l := v.get("latency"); l != nil && l.ok {
+		a.Latency = l.number
+	}
 	ports := v.get("ports")
 	if p := ports.get("gossip"); p != nil && p.ok {
 		a.GossipPort = p.number
@@ -86,6 +91,9 @@ func formatAgent(b *strings.Builder, a mesh.AgentSettings) {
 		if s.value != "" {
 			b.WriteString("  " + s.key + ": " + quoted(s.value) + "\n")
 		}
+	}
+	if a.Latency != 0 {
+		b.WriteString("  latency: " + strconv.Itoa(a.Latency) + "\n")
 	}
 	var ports []string
 	if a.GossipPort != 0 {

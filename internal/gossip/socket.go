@@ -78,7 +78,9 @@ func (d *datagrams) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
 		return 0, err
 	}
 	if failed != nil {
-		return 0, os.NewSyscallError("sendto", failed)
+		// memberlist counts a probe as failed at once where it sees this type, and
+		// not at all where it sees another (state.go, failedRemote).
+		return 0, &net.OpError{Op: "write", Net: "udp", Addr: net.UDPAddrFromAddrPort(to), Err: os.NewSyscallError("sendto", failed)}
 	}
 	return len(b), nil
 }

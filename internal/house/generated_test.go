@@ -21,6 +21,8 @@ import (
 
 	// These are here, like config and plan, for the findings they register; TestGenerated
 	// notices a package that is missing.
+	_ "github.com/usb4mesh/usb4mesh/internal/agent"
+	_ "github.com/usb4mesh/usb4mesh/internal/agent/match"
 	_ "github.com/usb4mesh/usb4mesh/internal/cabling"
 	_ "github.com/usb4mesh/usb4mesh/internal/diagnose"
 	_ "github.com/usb4mesh/usb4mesh/internal/gossip"

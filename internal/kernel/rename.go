@@ -24,7 +24,7 @@ func (k *Kernel) Rename(ctx context.Context, index int, name string) error {
 }
 
 func (k *Kernel) renameLink(index int, name string) error {
-	request := func(flags, mask uint32, name string) error {
+	err := rename(name, func(name string, flags, mask uint32) error {
 		head := nl.NewIfInfomsg(unix.AF_UNSPEC)
 		head.Index, head.Flags, head.Change = int32(index), flags, mask
 		m := message{kind: unix.RTM_SETLINK, head: head}
@@ -32,14 +32,7 @@ func (k *Kernel) renameLink(index int, name string) error {
 			m.addString(unix.IFLA_IFNAME, name)
 		}
 		return k.change(m)
-	}
-	err := request(0, 0, name)
-	if errors.Is(err, unix.EBUSY) {
-		// One request would first rename and then set down.
-		if err = request(0, unix.IFF_UP, ""); err == nil {
-			err = errors.Join(request(0, 0, name), request(unix.IFF_UP, unix.IFF_UP, ""))
-		}
-	}
+	})
 	switch {
 	case errors.Is(err, unix.EEXIST):
 		return fmt.Errorf("%w (%w)", ErrForeign, err)
@@ -47,4 +40,17 @@ func (k *Kernel) renameLink(index int, name string) error {
 		return fmt.Errorf("%w (%w)", ErrAbsent, err)
 	}
 	return err
+}
+
+// rename asks for a name, as old kernels want it if need be. One request with name
+// and flags would not do: the kernel renames first.
+func rename(name string, request func(name string, flags, mask uint32) error) error {
+	err := request(name, 0, 0)
+	if !errors.Is(err, unix.EBUSY) {
+		return err
+	}
+	if err := request("", 0, unix.IFF_UP); err != nil {
+		return err
+	}
+	return errors.Join(request(name, 0, 0), request("", unix.IFF_UP, unix.IFF_UP))
 }

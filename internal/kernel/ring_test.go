@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -37,13 +38,17 @@ type machine struct {
 // ringOf plans and builds a ring of n nodes, n1 to n2 to ... to n1.
 func ringOf(t *testing.T, n int) *machines {
 	t.Helper()
+	return build(t, n, mesh.Cluster{Topology: mesh.Topology{Shape: "ring"}})
+}
+
+// build makes a mesh of n nodes n1, n2, ... with two ports a and b each.
+func build(t *testing.T, n int, c mesh.Cluster) *machines {
+	t.Helper()
 	if noKernel != "" {
 		t.Skip(noKernel)
 	}
-	c := mesh.Cluster{
-		Name: "test", Topology: mesh.Topology{Shape: "ring"}, MTU: 9000,
-		Identity: []netip.Prefix{netip.MustParsePrefix("10.7.1.0/24"), netip.MustParsePrefix("fd75::/64")},
-	}
+	c.Name, c.MTU = "test", 9000
+	c.Identity = []netip.Prefix{netip.MustParsePrefix("10.7.1.0/24"), netip.MustParsePrefix("fd75::/64")}
 	for i := range n {
 		c.Nodes = append(c.Nodes, mesh.Node{Name: fmt.Sprintf("n%d", i+1), Ports: []mesh.Port{{Name: "a", Path: "pci-0000:00:01.0"}, {Name: "b", Path: "pci-0000:00:02.0"}}})
 	}
@@ -82,7 +87,35 @@ func ringOf(t *testing.T, n int) *machines {
 	for _, x := range m.nodes {
 		m.converge(t, x)
 	}
+	for _, x := range m.nodes {
+		m.waitForRoutes(t, x)
+	}
 	return m
+}
+
+// waitForRoutes waits until a node's kernel knows of its ports' carrier: it may
+// hold back the news for a second (net/core/link_watch.c), and till then has no
+// way to anybody.
+func (m *machines) waitForRoutes(t *testing.T, x *machine) {
+	t.Helper()
+	in(t, x.ns, func() error {
+		for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			var unreachable error
+			for _, n := range m.plan.Nodes {
+				for _, id := range n.Identity {
+					c, err := net.Dial("udp", net.JoinHostPort(id.String(), "9"))
+					if err != nil {
+						unreachable = err
+						continue
+					}
+					c.Close()
+				}
+			}
+			if unreachable == nil || time.Now().After(end) {
+				return unreachable
+			}
+		}
+	})
 }
 
 // port returns a node's interface of a cable.
@@ -142,9 +175,20 @@ func in(t *testing.T, ns *os.File, f func() error) {
 // nft runs nft inside a namespace and returns what it prints.
 func nft(t *testing.T, ns *os.File, script string) string {
 	t.Helper()
+	return runNFT(t, ns, script)
+}
+
+// nftStateless returns the whole packet filter without what its counters count.
+func nftStateless(t *testing.T, ns *os.File) string {
+	t.Helper()
+	return runNFT(t, ns, ruleset, "-s")
+}
+
+func runNFT(t *testing.T, ns *os.File, script string, options ...string) string {
+	t.Helper()
 	var out []byte
 	in(t, ns, func() (err error) {
-		cmd := exec.Command("nft", "-f", "-")
+		cmd := exec.Command("nft", append(options, "-f", "-")...)
 		cmd.Stdin = strings.NewReader(script)
 		if out, err = cmd.CombinedOutput(); err != nil {
 			err = fmt.Errorf("nft: %w: %s\n%s", err, script, out)

@@ -24,6 +24,7 @@ type RunOptions struct {
 	// SecondCuts is, with agents, of how many pairs of cables the second is cut two
 	// seconds after the first; less than 0 is all.
 	SecondCuts int
+	OnlyCuts   bool // with agents: nothing beyond cutting every cable once
 	// Progress, if not nil, is told what is being done.
 	Progress func(Progress)
 }
@@ -91,7 +92,7 @@ func Run(ctx context.Context, l *Lab, o RunOptions) (Report, error) {
 		if err := r.cuts(ctx, cables); err != nil {
 			return r.report, err
 		}
-		if r.agents() {
+		if r.agents() && !r.o.OnlyCuts {
 			if err := r.beyond(ctx, cables); err != nil {
 				return r.report, err
 			}

@@ -11,20 +11,22 @@ type bucket struct {
 	last   time.Time // when spent was last brought up to date
 }
 
+// left is how many can be taken now.
+func (b *bucket) left(now time.Time) int {
+	b.update(now)
+	return b.burst - b.spent
+}
+
+// spend takes n, which are left.
+func (b *bucket) spend(n int) { b.spent += n }
+
 // take takes one, and tells whether there was one.
 func (b *bucket) take(now time.Time) bool {
-	b.update(now)
-	if b.spent >= b.burst {
+	if b.left(now) <= 0 {
 		return false
 	}
 	b.spent++
 	return true
-}
-
-// empty tells whether nothing can be taken before ready.
-func (b *bucket) empty(now time.Time) bool {
-	b.update(now)
-	return b.spent >= b.burst
 }
 
 // ready is when one can be taken again, if the bucket is empty.

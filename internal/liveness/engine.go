@@ -65,7 +65,8 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	}
 	l := &loop{
 		config: c, commands: e.commands, wake: wake, held: map[string]bool{},
-		turns: bucket{burst: turnsBurst, refill: turnsRefill},
+		reader: newReader(),
+		turns:  bucket{burst: turnsBurst, refill: turnsRefill},
 		news: func() {
 			select {
 			case e.news <- struct{}{}:

@@ -107,7 +107,7 @@ func TestStrangers(t *testing.T) {
 		}
 		quiet(t, 500*time.Millisecond, a, b)
 		for _, s := range append(a.Sessions(), b.Sessions()...) {
-			if s.Verdict != Alive || s.Flaps != 0 || s.State != Up {
+			if s.Flaps != 0 || (s.Verdict != Alive || s.State != Up) && !starved(t, Event{Session: s}) {
 				t.Errorf("the session suffered: %+v", s)
 			}
 		}
@@ -143,7 +143,7 @@ func TestFlood(t *testing.T) {
 		t.Errorf("the flood is not counted: %+v", sessions[0].Drops)
 	}
 	t.Logf("%d packets in %s: %+v", sent, took, sessions[0].Drops)
-	if o := sessions[1]; o.Verdict != Alive || o.Flaps != 0 || o.State != Up {
+	if o := sessions[1]; o.Flaps != 0 || (o.Verdict != Alive || o.State != Up) && !starved(t, Event{Session: o}) {
 		t.Errorf("the other link suffered: %+v", o)
 	}
 	// The peer's kernel answers all the time.

@@ -112,7 +112,8 @@ func interop(t *testing.T, v4 bool, start func(*node, Link) other) {
 	if s.Dropped != 0 || s.Flaps != 0 {
 		t.Errorf("not undisturbed: %+v", s)
 	}
-	quiet(t, time.Second, ours)
+	// On a busy machine they may miss some packets; that makes no dead link.
+	drain(t, ours, Alive, Absent)
 
 	// We detect that nothing comes from them; they are told.
 	cut := w.nodes[0].silence(1, true)

@@ -10,7 +10,7 @@ import (
 type Config struct {
 	Interval   time.Duration // between packets, each way; 0 means DefaultInterval
 	Multiplier int           // lost packets in a row that end a session; 0 means DefaultMultiplier
-	RealTime   bool          // ask for a thread of SCHED_FIFO; Session.RealTime tells whether it was granted
+	RealTime   bool          // ask for a thread of SCHED_FIFO; Session.RealTime tells whether it was granted. Raises GOMAXPROCS to 8
 	Port       uint16        // UDP port, 0 means Port; another one only for tests and beside another BFD daemon
 	Log        *slog.Logger  // nil for none
 }
@@ -95,6 +95,7 @@ type Drops struct {
 	HopLimit      uint64 // not sent by a direct neighbour (RFC 5881, section 5)
 	Source        uint64 // not from the peer's address, or not to ours
 	Discriminator uint64 // meant for no session on this link
+	Stale         uint64 // the same while our session is not up: what a peer sends after we have started anew
 	Flood         uint64 // more than anyone sends who speaks BFD; an estimate from below
 }
 

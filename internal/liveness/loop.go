@@ -27,11 +27,12 @@ type loop struct {
 	events  []Event // not yet fetched; at most one per link
 	news    func()  // tells that there are events; does not block
 	late    time.Duration
+	dice    float64 // the jitter of this turn
 
 	polled []unix.PollFd
 	owners []owner // of polled[i+1]
 	turns  bucket
-	reader reader
+	reader *reader
 }
 
 // owner says what a descriptor is for.
@@ -50,6 +51,7 @@ const (
 )
 
 func (l *loop) run() {
+	last := time.Now()
 	for !l.closing {
 		now := time.Now()
 		planned := l.prepare(now)
@@ -68,6 +70,11 @@ func (l *loop) run() {
 			l.receive(now)
 		}
 		for _, w := range l.watches {
+			w.receive(l.reader, now, last)
+		}
+		last = now
+		l.dice = rand.Float64()
+		for _, w := range l.watches {
 			w.work(now)
 			l.notice(w)
 		}
@@ -75,6 +82,10 @@ func (l *loop) run() {
 	}
 	l.farewell()
 }
+
+// jitter is random from packet to packet, but one for all that are sent in the same
+// turn: sessions that met once stay together, and the loop wakes once for all of them.
+func (l *loop) jitter() float64 { return l.dice }
 
 // prepare fills polled, and returns when the loop must go on: not before now.
 func (l *loop) prepare(now time.Time) time.Time {
@@ -85,7 +96,9 @@ func (l *loop) prepare(now time.Time) time.Time {
 		if t := w.wakes(now); !t.IsZero() && t.Before(next) {
 			next = t
 		}
-		if w.receiver >= 0 && !w.bucket.empty(now) {
+		if w.calm() {
+			next = earliest(next, now.Add(l.config.Interval))
+		} else if w.receiver >= 0 && w.bucket.left(now) > 0 {
 			l.polled = append(l.polled, unix.PollFd{Fd: int32(w.receiver), Events: unix.POLLIN})
 			l.owners = append(l.owners, owner{w, false})
 		}
@@ -110,9 +123,7 @@ func (l *loop) receive(now time.Time) {
 		case p.Revents&unix.POLLNVAL != 0:
 			o.watch.broken(&o.watch.receiver, now)
 		case o.echo:
-			o.watch.replies(&l.reader)
-		default:
-			o.watch.receive(&l.reader, now)
+			o.watch.replies(l.reader)
 		}
 	}
 }
@@ -175,7 +186,7 @@ func (l *loop) set(links []Link) {
 		if i >= 0 {
 			old[i].close()
 		}
-		w := newWatch(link, l.config, l.held[link.Name], l.discriminator(), now)
+		w := newWatch(link, l.config, l.held[link.Name], l.discriminator(), l.jitter, now)
 		if i >= 0 {
 			w.inherit(old[i])
 		}

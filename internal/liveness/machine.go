@@ -32,7 +32,8 @@ type machine struct {
 	heard            time.Time // the last valid packet; zero: none within a detection time
 
 	sent   time.Time // the last packet
-	next   time.Time // the next periodic packet; zero: none
+	early  time.Time // when the next periodic packet may be sent, if somebody is awake anyway
+	next   time.Time // when it must be sent; zero: none
 	final  bool      // a poll is to be answered
 	change bool      // the peer is to hear of a new state before the next periodic packet
 	extra  bucket    // packets besides the periodic ones: what a peer can make us send
@@ -163,27 +164,32 @@ func (m *machine) enter(s state, d diagnostic, now time.Time) {
 
 // schedule sets the time of the next periodic packet, anew after the interval has
 // changed. Jitter takes off up to a quarter; with a multiplier of one at least a tenth
-// (section 6.8.7).
+// (section 6.8.7). Within that the packet may go earlier together with others, as
+// waking up costs more than a packet; how much earlier is random as well.
 func (m *machine) schedule(now time.Time) {
 	interval, ok := m.sending()
 	if !ok {
-		m.next = time.Time{}
+		m.early, m.next = time.Time{}, time.Time{}
 		return
 	}
-	most, span := 1.0, 0.25
+	const least = 0.75
+	most := 1.0
 	if m.multiplier == 1 {
-		most, span = 0.9, 0.15
+		most = 0.9
 	}
 	from := m.sent
 	if from.IsZero() {
 		from = now
 	}
-	m.next = from.Add(time.Duration(float64(interval) * (most - span*m.jitter())))
+	next := most - (most-least)*m.jitter()
+	early := next - (next-least)*m.jitter()
+	m.early = from.Add(time.Duration(float64(interval) * early))
+	m.next = from.Add(time.Duration(float64(interval) * next))
 }
 
 // due returns a packet that is to be sent now, if there is one.
 func (m *machine) due(now time.Time) (packet, bool) {
-	periodic := !m.next.IsZero() && !now.Before(m.next)
+	periodic := !m.next.IsZero() && !now.Before(m.early)
 	if !periodic && !((m.final || m.change) && m.extra.take(now)) {
 		return packet{}, false
 	}
@@ -216,7 +222,7 @@ func (m *machine) packet() packet {
 func (m *machine) deadline(now time.Time) time.Time {
 	d := earliest(m.next, m.expires())
 	if m.final || m.change {
-		if !m.extra.empty(now) {
+		if m.extra.left(now) > 0 {
 			return now
 		}
 		d = earliest(d, m.extra.ready())

@@ -3,6 +3,7 @@ package liveness
 import (
 	"fmt"
 	"os"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -10,6 +11,12 @@ import (
 // priority is that of the real-time thread: above everything that is not real-time, below
 // what others have reason to put there (interrupt threads have 50).
 const priority = 10
+
+// spare is how many goroutines a process with a real-time thread may run at once, at
+// least. The thread needs one of Go's processors each time it wakes, and those that
+// ordinary threads have do not come back while the kernel lets other programs run: with
+// as many as cores, two unlucky threads on two cores keep it out for tens of milliseconds.
+const spare = 8
 
 // realTime makes the calling thread one of SCHED_FIFO. Its children are ordinary ones.
 // It takes CAP_SYS_NICE or a limit RLIMIT_RTPRIO.
@@ -22,6 +29,9 @@ func realTime() error {
 	}, 0)
 	if err != nil {
 		return fmt.Errorf("no real-time thread (CAP_SYS_NICE, or LimitRTPRIO=%d in the systemd unit): %w", priority, err)
+	}
+	if runtime.GOMAXPROCS(0) < spare {
+		runtime.GOMAXPROCS(spare)
 	}
 	return nil
 }

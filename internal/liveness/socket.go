@@ -1,7 +1,6 @@
 package liveness
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -20,9 +19,8 @@ const (
 	lastSourcePort  = 65535
 	hopLimit        = 255       // RFC 5881, section 5 (GTSM)
 	trafficClass    = 0x30 << 2 // DSCP CS6, network control (RFC 4594, section 3.1)
-	receiveBuffer   = 32 << 10  // bytes; the kernel counts about 800 for a packet
+	receiveBuffer   = 128 << 10 // bytes; the kernel counts about 800 for a packet
 	bindAttempts    = 32
-	batch           = 64 // packets read from one socket before others have their turn
 )
 
 // socketAddr returns the address as the kernel takes it. The scope is the index, never a name:
@@ -78,7 +76,8 @@ func openReceiver(l Link, port uint16) (int, error) {
 	if l.Local.Is4() {
 		limit = option{unix.IPPROTO_IP, unix.IP_RECVTTL, 1}
 	}
-	fd, err := open(l, unix.SOCK_DGRAM, unix.IPPROTO_UDP, limit, option{unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1})
+	fd, err := open(l, unix.SOCK_DGRAM, unix.IPPROTO_UDP, limit,
+		option{unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1}, option{unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1})
 	if err != nil {
 		return -1, err
 	}
@@ -119,62 +118,6 @@ func openSender(l Link) (int, error) {
 		return -1, fmt.Errorf("bind to a source port of [%s] on %s: %w", l.Local, l.Name, err)
 	}
 	return fd, nil
-}
-
-// datagram is what was received, and how.
-type datagram struct {
-	data     []byte
-	from     netip.Addr // without zone
-	hopLimit int
-	lost     uint32 // datagrams that did not fit into the queue since the socket was opened
-}
-
-// reader reads datagrams into its own memory.
-type reader struct {
-	data    [maxPacket + 1]byte
-	control [128]byte
-}
-
-// read returns the next datagram, valid until the next read. There is none if it
-// returns unix.EAGAIN.
-func (r *reader) read(fd int) (datagram, error) {
-	for {
-		n, oobn, _, from, err := unix.Recvmsg(fd, r.data[:], r.control[:], unix.MSG_DONTWAIT)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return datagram{}, err
-		}
-		d := datagram{data: r.data[:n]}
-		switch a := from.(type) {
-		case *unix.SockaddrInet4:
-			d.from = netip.AddrFrom4(a.Addr)
-		case *unix.SockaddrInet6:
-			d.from = netip.AddrFrom16(a.Addr)
-		}
-		d.readControl(r.control[:oobn])
-		return d, nil
-	}
-}
-
-func (d *datagram) readControl(b []byte) {
-	for len(b) >= unix.SizeofCmsghdr {
-		h, data, rest, err := unix.ParseOneSocketControlMessage(b)
-		if err != nil {
-			return
-		}
-		b = rest
-		if len(data) < 4 {
-			continue
-		}
-		switch [2]int32{h.Level, h.Type} {
-		case [2]int32{unix.IPPROTO_IPV6, unix.IPV6_HOPLIMIT}, [2]int32{unix.IPPROTO_IP, unix.IP_TTL}:
-			d.hopLimit = int(int32(binary.NativeEndian.Uint32(data)))
-		case [2]int32{unix.SOL_SOCKET, unix.SO_RXQ_OVFL}:
-			d.lost = binary.NativeEndian.Uint32(data)
-		}
-	}
 }
 
 // timespec is a time to wait, for ppoll; nil is for ever. What is over is zero.

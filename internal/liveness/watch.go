@@ -15,6 +15,7 @@ const (
 	// queue of the socket, where the kernel throws it away for nothing.
 	floodBurst  = 256
 	floodRefill = time.Millisecond
+	floodPause  = 50 * time.Millisecond
 )
 
 // watch is a link with its sockets. All of it belongs to the thread of the loop.
@@ -35,7 +36,7 @@ type watch struct {
 	told   Verdict // what the last event said
 }
 
-func newWatch(l Link, c Config, hold bool, mine uint32, now time.Time) *watch {
+func newWatch(l Link, c Config, hold bool, mine uint32, jitter func() float64, now time.Time) *watch {
 	w := &watch{
 		link: l, port: c.Port,
 		receiver: -1, sender: -1, pinger: -1,
@@ -45,7 +46,7 @@ func newWatch(l Link, c Config, hold bool, mine uint32, now time.Time) *watch {
 		told:   Unknown,
 	}
 	w.session = session{
-		machine: *newMachine(c.Interval, c.Multiplier, mine, rand.Float64, now),
+		machine: *newMachine(c.Interval, c.Multiplier, mine, jitter, now),
 		judge:   *newJudge(c.Interval, c.Multiplier, now),
 	}
 	w.open(now)
@@ -92,24 +93,36 @@ func (w *watch) broken(fd *int, now time.Time) {
 	w.retry = now.Add(retryOpen)
 }
 
-// receive reads what has come for the session: at most a batch, then others have their turn.
-func (w *watch) receive(r *reader, now time.Time) {
-	for range batch {
-		if !w.bucket.take(now) {
+// calm tells that nothing is expected of this link but one packet after the other, and
+// that these may wait in the socket for the next time when the loop is awake. When
+// they arrived is what counts, and the kernel knows.
+func (w *watch) calm() bool { return w.state == stateUp && w.judge.verdict == Alive && !w.polling }
+
+// receive reads what has come for the session since the loop was last awake, as long as
+// that is not a flood.
+func (w *watch) receive(r *reader, now, last time.Time) {
+	if w.receiver < 0 {
+		return
+	}
+	// A thread that was away for longer does not take what waited for what is late.
+	most := min(now.Sub(last), w.interval)
+	for {
+		n := r.read(w.receiver, w.bucket.left(now))
+		w.bucket.spend(n)
+		for i := range n {
+			d := r.datagram(i)
+			if lost := uint64(d.lost); lost > w.count.Drops.Flood {
+				w.count.Drops.Flood = lost
+			}
+			if err := w.take(&d, now.Add(-d.age(most))); err != nil {
+				w.drop(err)
+				continue
+			}
+			w.count.Received++
+		}
+		if n < batch {
 			return
 		}
-		d, err := r.read(w.receiver)
-		if err != nil {
-			return // EAGAIN; or an error that the socket was told, which reading has taken off
-		}
-		if n := uint64(d.lost); n > w.count.Drops.Flood {
-			w.count.Drops.Flood = n
-		}
-		if err := w.take(&d, now); err != nil {
-			w.drop(err)
-			continue
-		}
-		w.count.Received++
 	}
 }
 
@@ -135,6 +148,8 @@ func (w *watch) drop(err error) {
 		c.HopLimit++
 	case errors.Is(err, errSource):
 		c.Source++
+	case errors.Is(err, errDiscriminator) && w.state != stateUp:
+		c.Stale++
 	case errors.Is(err, errDiscriminator):
 		c.Discriminator++
 	default:
@@ -144,12 +159,8 @@ func (w *watch) drop(err error) {
 
 // replies reads answers to echo requests.
 func (w *watch) replies(r *reader) {
-	for range batch {
-		d, err := r.read(w.pinger)
-		if err != nil {
-			return
-		}
-		if sent, ok := w.echoes.reply(d.data); ok {
+	for i := range r.read(w.pinger, batch) {
+		if sent, ok := w.echoes.reply(r.datagram(i).data); ok {
 			w.count.Replies++
 			w.judge.reply(sent)
 		}
@@ -198,8 +209,8 @@ func (w *watch) send(p *packet) {
 // wakes is when work is to be called next, if nothing is received before.
 func (w *watch) wakes(now time.Time) time.Time {
 	d := earliest(w.deadline(now), w.retry)
-	if w.bucket.empty(now) {
-		d = earliest(d, now.Add(batch*floodRefill))
+	if w.bucket.left(now) == 0 {
+		d = earliest(d, now.Add(floodPause))
 	}
 	return d
 }
@@ -230,7 +241,7 @@ func (w *watch) report(realTime bool) Session {
 	s.RealTime = realTime
 	s.Problems = append([]string(nil), w.problems...)
 	d := s.Drops
-	s.Dropped = d.Malformed + d.HopLimit + d.Source + d.Discriminator + d.Flood
+	s.Dropped = d.Malformed + d.HopLimit + d.Source + d.Discriminator + d.Stale + d.Flood
 	s.Lost = w.lost
 	s.Flaps = w.judge.flaps
 	return s

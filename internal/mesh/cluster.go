@@ -43,6 +43,7 @@ type AgentSettings struct {
 	GossipPort int
 	BFDPort    int
 	Metrics    string // address:port of HTTP, or "none"
+	Latency    int    // of processors that sleep, in µs; 0 as the machine likes
 }
 
 // Profiles of liveness.

@@ -110,7 +110,7 @@ type CableStatus struct {
 	Cable  string    `json:"cable"`
 	Ends   [2]string `json:"ends"` // node:port
 	Usable bool      `json:"usable"`
-	Why    string    `json:"why"` // "01: dead", "" while usable
+	Why    string    `json:"why"` // "01: dead"; "" while all is well
 }
 
 // RouteStatus is the way to one other node.

@@ -100,7 +100,9 @@ var situations = map[string]func() mesh.Status{
 			Error: "add route 10.7.1.2 dev tbt-02 table main: operation not permitted"}
 		s.Findings = []mesh.StatusFinding{
 			found("change-refused", finding.Error, 30*time.Second, "the kernel refused a route to 10.7.1.2: operation not permitted", "give the agent CAP_NET_ADMIN; the unit of the package does"),
-			found("file-changed", finding.Info, 3*time.Hour, "mesh.yaml has changed since it was read", "`systemctl reload usb4mesh`"),
+			found("default-credits", finding.Info, 3*time.Hour, "tbt-03: 14 receive credits where the router grants 32", "add thunderbolt.dma_credits=32 to the kernel's command line"),
+			found("kernel-login-leak", finding.Info, 3*time.Hour, "kernel 6.12.107 has a known defect", "the fix is in kernel 7.2"),
+			found("default-credits", finding.Info, 3*time.Hour, "tbt-02: 14 receive credits where the router grants 32", "add thunderbolt.dma_credits=32 to the kernel's command line"),
 		}
 		return s
 	},

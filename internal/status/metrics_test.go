@@ -111,34 +111,4 @@ func TestTurnDuration(t *testing.T) {
 	}
 }
 
-// Every metric is in the document, and nothing else.
-func TestMetricsDocumented(t *testing.T) {
-	b, err := os.ReadFile("../../docs/agent.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := newFakeAgent(situation("dead-link"))
-	families, err := newCollector(f).registry().Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	known := map[string]bool{}
-	for _, family := range families {
-		if name := family.GetName(); strings.HasPrefix(name, "usb4mesh_") {
-			known[name] = true
-			if !strings.Contains(string(b), "`"+name) {
-				t.Errorf("docs/agent.md does not explain %s", name)
-			}
-		}
-	}
-	for _, name := range regexp.MustCompile("usb4mesh_[a-z_]+").FindAllString(string(b), -1) {
-		if !known[name] {
-			t.Errorf("docs/agent.md explains %s, which there is not", name)
-		}
-	}
-	if len(known) < 30 {
-		t.Errorf("only %d metrics", len(known))
-	}
-}
-
 var _ prometheus.Collector = (*collector)(nil)

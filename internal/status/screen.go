@@ -91,8 +91,12 @@ func (w *screen) head() {
 
 	if s.Turn > 0 {
 		t := s.LastTurn
-		w.lines(wrap(fmt.Sprintf("agent up %s; last turn %s ago (%s), %s, %s; plan %s", w.ago(s.Since), w.ago(t.Started),
-			or(clean(t.Cause), "no cause"), millis(t.Millis), count(t.Changes, "change"), or(cut(clean(s.PlanDigest), 12), "none")), w.width))
+		cause := ""
+		if t.Cause != "" {
+			cause = " (" + clean(t.Cause) + ")"
+		}
+		w.lines(wrap(fmt.Sprintf("agent up %s; last turn %s ago%s, %s, %s; plan %s", w.ago(s.Since), w.ago(t.Started), cause,
+			millis(t.Millis), count(t.Changes, "change"), or(cut(clean(s.PlanDigest), 12), "none")), w.width))
 		if t.Error != "" {
 			w.marked(red, "error:", "of the last turn: "+clean(t.Error))
 		}
@@ -284,24 +288,48 @@ func (w *screen) healing() {
 
 var severityColours = map[finding.Severity]string{finding.Info: cyan, finding.Warning: yellow, finding.Error: red}
 
+// findings shows what is wrong in full, and what is merely worth knowing by its codes:
+// a screen has little room, and --json has all of it.
 func (w *screen) findings() {
 	if len(w.s.Findings) == 0 {
 		return
 	}
 	w.b.WriteString("\n" + w.paint(bold, "Findings") + "\n")
+	var codes []string
+	notes := map[string]int{}
 	for _, f := range w.s.Findings {
+		if f.Severity == finding.Info {
+			if notes[f.Code]++; notes[f.Code] == 1 {
+				codes = append(codes, f.Code)
+			}
+			continue
+		}
 		word := f.Severity.String() + ":"
 		text := fmt.Sprintf("%s %s [%s]", word, clean(f.Message), clean(f.Code))
 		if !f.Since.IsZero() {
 			text += ", for " + w.ago(f.Since)
 		}
-		lines := indent(wrap(text, w.width-4), "  ", "    ")
-		lines[0] = strings.Replace(lines[0], word, w.paint(bold+";"+severityColours[f.Severity], word), 1)
-		w.lines(lines)
+		w.finding(word, text, f.Severity)
 		if f.Hint != "" {
 			w.lines(indent(wrap("hint: "+clean(f.Hint), w.width-6), "    ", "      "))
 		}
 	}
+	if len(codes) == 0 {
+		return
+	}
+	for i, code := range codes {
+		if n := notes[code]; n > 1 {
+			codes[i] = fmt.Sprintf("%s (%d times)", code, n)
+		}
+	}
+	w.finding("info:", clean("info: worth knowing: "+strings.Join(codes, ", ")+"; --json has the words"), finding.Info)
+}
+
+// finding writes a text that begins with a word in the colour of its severity.
+func (w *screen) finding(word, text string, severity finding.Severity) {
+	lines := indent(wrap(text, w.width-4), "  ", "    ")
+	lines[0] = strings.Replace(lines[0], word, w.paint(bold+";"+severityColours[severity], word), 1)
+	w.lines(lines)
 }
 
 func (w *screen) reboot() {

@@ -6,9 +6,9 @@
 // the interrupts of the USB4 controllers. Apply brings about what is wanted and
 // gives back what no longer is.
 //
-// The Journal is a file that holds every value as it was before it was changed, on
-// disk before the change is made. So a program that was killed can still give
-// everything back. It also keeps the mesh.Memory of the network configuration
-// (kernel.Remembering, kernel.Cleanup). A reboot makes it void, as everything in
-// it ends with the kernel that it was read from.
+// The Journal is a file that holds every value as it was before it was changed,
+// in place before the change is made. So a program that was killed can still give
+// everything back. A reboot makes it void, as everything in it ends with the kernel
+// that it was read from. What usb4mesh overwrites of the network configuration is
+// remembered likewise, see mesh.Memory.
 package tune

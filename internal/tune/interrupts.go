@@ -11,9 +11,9 @@ import (
 )
 
 // Placement returns which CPUs should serve the interrupts of the machine's USB4
-// controllers: of those that may now, the ones that are not of the slower kind. An
-// interrupt that needs no change, or that nothing better can serve, is left out;
-// so is everything on a machine whose CPUs are all alike.
+// controllers: of those that may now, the ones that are not of the slower kind. It
+// stays the same once they do. An interrupt that only slow ones may serve is left
+// out; so is everything on a machine whose CPUs are all alike.
 //
 // Whoever else spreads interrupts, as irqbalance does, may move them again.
 func Placement(hw mesh.Hardware) map[int]string {
@@ -29,7 +29,7 @@ func Placement(hw mesh.Hardware) map[int]string {
 				continue
 			}
 			fast := slices.DeleteFunc(slices.Clone(now), func(cpu int) bool { return slices.Contains(slow, cpu) })
-			if len(fast) > 0 && len(fast) < len(now) {
+			if len(fast) > 0 {
 				place[i.Number] = formatCPUs(fast)
 			}
 		}

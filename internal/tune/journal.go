@@ -9,23 +9,19 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
-	"github.com/usb4mesh/usb4mesh/internal/mesh"
+	"golang.org/x/sys/unix"
 )
 
-// Journal is the file of what was before. Its methods may be called from any
-// goroutine.
+// Journal is the file of what was before.
 type Journal struct {
 	path string
-	mu   sync.Mutex
 	page page
 }
 
 // page is what the file holds.
 type page struct {
-	Boot   string // the kernel's boot_id
-	Memory mesh.Memory
+	Life   string // boot and network namespace: what else the values mean
 	Values []value
 }
 
@@ -37,7 +33,8 @@ type value struct {
 
 // OpenJournal reads the file of that path, if there is one. Its folder must exist.
 // Root holds proc, for the number of the boot: "" or "/" on a machine. What was
-// written before the last boot counts as nothing.
+// written before the last boot, or in another network namespace than that of the
+// calling thread, counts as nothing.
 //
 // A file that can't be read is an error and stays as it is: it may hold the only
 // copy of what was.
@@ -53,68 +50,42 @@ func OpenJournal(path, root string) (*Journal, error) {
 			return nil, fmt.Errorf("tune: journal %s can't be read (move it away to go on without what it remembers): %w", path, err)
 		}
 	}
-	boot, err := os.ReadFile(filepath.Join("/", root, "proc/sys/kernel/random/boot_id"))
+	life, err := life(root)
 	if err != nil {
 		return nil, fmt.Errorf("tune: journal: which boot is this? %w", err)
 	}
-	if id := strings.TrimSpace(string(boot)); j.page.Boot != id {
-		j.page = page{Boot: id}
+	if j.page.Life != life {
+		j.page = page{Life: life}
 	}
 	return j, nil
 }
 
-// Remember notes what changes are about to overwrite, on disk when it returns. It
-// is made for kernel.Remembering.
-func (j *Journal) Remember(have mesh.State, changes []mesh.Change) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	memory, err := j.memory()
+// life names this boot and this network namespace: interfaces have other indices
+// in another one.
+func life(root string) (string, error) {
+	boot, err := os.ReadFile(filepath.Join("/", root, "proc/sys/kernel/random/boot_id"))
 	if err != nil {
-		return err
+		return "", err
 	}
-	if !memory.Remember(have, changes) {
-		return nil
+	name := strings.TrimSpace(string(boot))
+	var ns unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &ns); err == nil {
+		name += fmt.Sprintf(" net %d", ns.Ino)
 	}
-	next := j.page
-	next.Memory = *memory
-	return j.write(next)
-}
-
-// Memory returns a copy of what is remembered of the network configuration, for
-// kernel.Cleanup.
-func (j *Journal) Memory() (*mesh.Memory, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.memory()
-}
-
-func (j *Journal) memory() (*mesh.Memory, error) {
-	text, err := json.Marshal(j.page.Memory)
-	if err != nil {
-		return nil, fmt.Errorf("tune: journal: %w", err)
-	}
-	m := &mesh.Memory{}
-	if err := json.Unmarshal(text, m); err != nil {
-		return nil, fmt.Errorf("tune: journal: %w", err)
-	}
-	return m, nil
+	return name, nil
 }
 
 // Forget removes the file, once everything in it has been given back.
 func (j *Journal) Forget() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	if err := os.Remove(j.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("tune: journal: %w", err)
 	}
-	j.page = page{Boot: j.page.Boot}
+	j.page.Values = nil
 	return nil
 }
 
 // value returns what is remembered of a knob.
 func (j *Journal) value(k knob) (value, bool) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	for _, v := range j.page.Values {
 		if v.Knob == k {
 			return v, true
@@ -126,15 +97,11 @@ func (j *Journal) value(k knob) (value, bool) {
 // values returns everything remembered of knobs, in the order in which they were
 // set.
 func (j *Journal) values() []value {
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	return slices.Clone(j.page.Values)
 }
 
 // put notes a knob, or forgets it if v has no knob.
 func (j *Journal) put(k knob, v *value) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	next := j.page
 	next.Values = slices.DeleteFunc(slices.Clone(next.Values), func(o value) bool { return o.Knob == k })
 	if v != nil {
@@ -144,7 +111,7 @@ func (j *Journal) put(k knob, v *value) error {
 }
 
 // write replaces the file, and then the page in memory, by next. Whenever the
-// machine stops, the file holds the old page or the new one.
+// program or the machine stops, the file holds the old page or the new one.
 func (j *Journal) write(next page) error {
 	if err := j.replace(next); err != nil {
 		return fmt.Errorf("tune: journal: %w", err)
@@ -158,8 +125,7 @@ func (j *Journal) replace(next page) (err error) {
 	if err != nil {
 		return err
 	}
-	folder := filepath.Dir(j.path)
-	f, err := os.CreateTemp(folder, "."+filepath.Base(j.path)+"-*")
+	f, err := os.CreateTemp(filepath.Dir(j.path), "."+filepath.Base(j.path)+"-*")
 	if err != nil {
 		return err
 	}
@@ -172,14 +138,5 @@ func (j *Journal) replace(next page) (err error) {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err = os.Rename(f.Name(), j.path); err != nil {
-		return err
-	}
-	d, err := os.Open(folder) // the new name, too, has to reach the disk
-	if err != nil {
-		return nil //nolint:nilerr // the file is in place; only a crash of the machine could still lose it
-	}
-	defer d.Close()
-	_ = d.Sync() // not every file system can
-	return nil
+	return os.Rename(f.Name(), j.path)
 }

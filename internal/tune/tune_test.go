@@ -1,11 +1,9 @@
 package tune
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -151,9 +149,6 @@ func TestNoJournalNoChange(t *testing.T) {
 	if a := read(t, root, affinity24); a != "0-15" {
 		t.Errorf("the interrupt is at %q", a)
 	}
-	if err := j.Remember(mesh.State{}, nil); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("remember: %v", err)
-	}
 }
 
 func TestLatencyIsHeld(t *testing.T) {
@@ -220,7 +215,7 @@ func TestPlacement(t *testing.T) {
 	}{
 		{"all alike", hw("", "0-15"), nil},
 		{"a hybrid", hw("8-15", "0-15", "4-9", "0-3,9", "0,2,4,8"), map[int]string{24: "0-7", 25: "4-7", 26: "0-3", 27: "0,2,4"}},
-		{"only slow ones may, or fast ones do", hw("8-15", "8-11", "0-7"), map[int]string{}},
+		{"only slow ones may, or fast ones do", hw("8-15", "8-11", "0-7"), map[int]string{25: "0-7"}},
 		{"nonsense", hw("8-15", "x", "3-1", "", "0-99999999"), map[int]string{}},
 		{"nonsense about the machine", hw("8--15", "0-15"), nil},
 	} {
@@ -248,36 +243,31 @@ func FuzzParseCPUs(f *testing.F) {
 	})
 }
 
-func TestJournalSurvives(t *testing.T) {
+func TestJournalIsOfOneBoot(t *testing.T) {
 	root := machine(t)
-	_, j := open(t, root)
-	have := mesh.State{Links: []mesh.Link{{Name: "thunderbolt0", Index: 7, MTU: 1500}}, Addresses: []mesh.Address{
-		{Interface: "thunderbolt0", Local: netip.MustParsePrefix("10.0.0.1/32"), Peer: netip.MustParsePrefix("10.0.0.2/32")}}}
-	up := mesh.Link{Name: "thunderbolt0", MTU: 9000, Up: true}
-	must(t, j.Remember(have, []mesh.Change{{Op: mesh.Set, Link: &up}}))
-	first, err := j.Memory()
-	must(t, err)
+	tuner, _ := open(t, root)
+	must(t, tuner.Apply(Wanted{Interrupts: map[int]string{24: "0-7"}, Latency: NoLatency}))
 	stat, err := os.Stat(filepath.Join(root, "journal.json"))
 	must(t, err)
-	must(t, j.Remember(have, []mesh.Change{{Op: mesh.Set, Link: &up}}))
+	must(t, tuner.Apply(Wanted{Interrupts: map[int]string{24: "0-7"}, Latency: NoLatency}))
 	if again, err := os.Stat(filepath.Join(root, "journal.json")); err != nil || !os.SameFile(stat, again) {
 		t.Errorf("nothing new was written: %v", err)
 	}
-	if len(first.Links) != 1 || first.Links[0].Link != have.Links[0] || first.Links[0].Addresses[0] != have.Addresses[0] {
-		t.Errorf("remembered %+v", first)
+	_, j := open(t, root)
+	if v := j.values(); len(v) != 1 || v[0].Was != "0-15" {
+		t.Errorf("from the file came %v", v)
 	}
-
-	_, j = open(t, root)
-	again, err := j.Memory()
-	must(t, err)
-	a, _ := json.Marshal(first)
-	if b, _ := json.Marshal(again); string(a) != string(b) {
-		t.Errorf("from the file came %s, want %s", b, a)
-	}
+	inNamespace(t, func() error {
+		j, err := OpenJournal(filepath.Join(root, "journal.json"), root)
+		if err == nil && j.values() != nil {
+			err = fmt.Errorf("in another network namespace: %v", j.values())
+		}
+		return err
+	})
 	write(t, root, "proc/sys/kernel/random/boot_id", "another\n")
 	_, j = open(t, root)
-	if m, err := j.Memory(); err != nil || m.Begun || m.Links != nil {
-		t.Errorf("after a reboot: %+v, %v", m, err)
+	if v := j.values(); v != nil {
+		t.Errorf("after a reboot: %v", v)
 	}
 	must(t, j.Forget())
 	must(t, j.Forget())

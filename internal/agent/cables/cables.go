@@ -23,21 +23,30 @@ type Say struct {
 // nobody answers. Silence can be an error, of a peer that is too busy to speak.
 const Dead = "dead"
 
+// Unsteady is the reason of a link that is alive again and has to prove itself.
+const Unsteady = "unsteady"
+
 // Out returns the cables that carry nothing, each with the reason. A cable is out
 // if either end says so. What a node said that is not alive any more does not
 // count: its neighbour says what is to say.
 //
-// A cable that is out for silence alone is put back where there is no other way:
-// a doubtful link is better than none, and so a node never loses its last one.
-func Out(p *mesh.Plan, says []Say, alive func(node string) bool) map[string]string {
-	out, sure := map[string]string{}, map[string]bool{}
+// A cable that is out for silence alone, or because it is unsteady, is put back where
+// there is no other way: a doubtful link is better than none, and so a node never loses
+// its last one. It is in doubtful instead. Those that are alive come first.
+func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful map[string]string) {
+	out, doubtful = map[string]string{}, map[string]string{}
+	sure, silent := map[string]bool{}, map[string]bool{}
 	says = slices.Clone(says)
 	slices.SortStableFunc(says, func(a, b Say) int { return cmp.Or(cmp.Compare(a.Cable, b.Cable), cmp.Compare(a.Node, b.Node)) })
 	for _, s := range says {
 		if s.Up || !alive(s.Node) {
 			continue
 		}
-		if s.Why != Dead {
+		switch s.Why {
+		case Dead:
+			silent[s.Cable] = true
+		case Unsteady:
+		default:
 			sure[s.Cable] = true
 		}
 		why := s.Node + ": " + s.Why
@@ -52,12 +61,15 @@ func Out(p *mesh.Plan, says []Say, alive func(node string) bool) map[string]stri
 			parts.join(c.Ends[0].Node, c.Ends[1].Node)
 		}
 	}
-	for _, c := range p.Cables {
-		if out[c.Name] != "" && !sure[c.Name] && parts.join(c.Ends[0].Node, c.Ends[1].Node) {
-			delete(out, c.Name)
+	for _, still := range []bool{false, true} {
+		for _, c := range p.Cables {
+			if out[c.Name] != "" && !sure[c.Name] && silent[c.Name] == still && parts.join(c.Ends[0].Node, c.Ends[1].Node) {
+				doubtful[c.Name] = out[c.Name]
+				delete(out, c.Name)
+			}
 		}
 	}
-	return out
+	return out, doubtful
 }
 
 // parts joins nodes that have a way to each other.
