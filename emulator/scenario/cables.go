@@ -211,9 +211,10 @@ func (w *World) must(err error) {
 func (w *World) PowerOff(host string) {
 	w.T.Helper()
 	h := w.Host(host)
-	if err := h.Check(); err != nil {
+	if err := h.healthy(); err != nil {
 		w.T.Error(err)
 	}
+	h.off = true
 	w.must(w.Fabric.PowerOff(host))
 	w.must(h.Machine.Close())
 }
@@ -223,7 +224,7 @@ func (w *World) PowerOn(host string) {
 	w.T.Helper()
 	w.must(w.Fabric.PowerOn(host))
 	h := w.Host(host)
-	h.Machine = nil
+	h.Machine, h.off = nil, false
 	w.boot([]*Host{h})
 }
 
