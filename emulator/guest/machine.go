@@ -44,7 +44,7 @@ type Config struct {
 	Logs string
 	// Append is added to the kernel's command line.
 	Append string
-	// BootTimeout is for the way to the first answer; 0 is five minutes, sixty times what it takes.
+	// BootTimeout is for the way to the first answer; 0 is five minutes, and 15 with Systemd: sixty times what it takes.
 	BootTimeout time.Duration
 }
 
@@ -92,6 +92,9 @@ func start(ctx context.Context, c Config) (_ *Machine, err error) {
 	}
 	if c.BootTimeout == 0 {
 		c.BootTimeout = 5 * time.Minute
+		if c.Systemd {
+			c.BootTimeout *= 3
+		}
 	}
 	if c.Modules == nil {
 		c.Modules = []string{"thunderbolt", "thunderbolt_net"}

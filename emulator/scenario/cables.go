@@ -212,11 +212,17 @@ func (w *World) Must(err error) {
 func (w *World) PowerOff(host string) {
 	w.T.Helper()
 	h := w.Host(host)
-	if err := h.Check(); err != nil {
+	if err := h.healthy(); err != nil {
 		w.T.Error(err)
 	}
+<<<<<<< HEAD
 	w.Must(w.Fabric.PowerOff(host))
 	w.Must(h.Machine.Close())
+=======
+	h.off = true
+	w.must(w.Fabric.PowerOff(host))
+	w.must(h.Machine.Close())
+>>>>>>> emu
 }
 
 // PowerOn boots a host again after PowerOff. Its logs begin anew.
@@ -224,7 +230,7 @@ func (w *World) PowerOn(host string) {
 	w.T.Helper()
 	w.Must(w.Fabric.PowerOn(host))
 	h := w.Host(host)
-	h.Machine = nil
+	h.Machine, h.off = nil, false
 	w.boot([]*Host{h})
 }
 

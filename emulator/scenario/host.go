@@ -36,6 +36,14 @@ func (h *Host) identify() {
 	h.set(wire.SetLink{Name: "lo", Addresses: h.addresses()})
 }
 
+// healthy looks at the logs of a host that has power.
+func (h *Host) healthy() error {
+	if h.off || h.Machine == nil {
+		return nil
+	}
+	return h.Check()
+}
+
 func (h *Host) addresses() []string { return []string{h.V4 + "/32", h.V6 + "/128"} }
 
 func (h *Host) set(s wire.SetLink) {

@@ -69,9 +69,9 @@ type Host struct {
 	// Identity addresses, on the loopback interface and every cable's.
 	V4, V6 string
 
-	world  *World
-	number int // from 1
-	nhis   []guest.NHI
+	world *World
+	nhis  []guest.NHI
+	off   bool // without power
 }
 
 type cable struct {
@@ -120,7 +120,7 @@ func Start(t testing.TB, s Spec) *World {
 			if w.hostNamed(e.host) == nil {
 				n := len(w.hosts) + 1
 				w.hosts = append(w.hosts, &Host{
-					Name: e.host, world: w, number: n, V4: fmt.Sprintf("10.75.0.%d", n), V6: fmt.Sprintf("fd75:7362::%d", n),
+					Name: e.host, world: w, V4: fmt.Sprintf("10.75.0.%d", n), V6: fmt.Sprintf("fd75:7362::%d", n),
 				})
 				topology.Hosts = append(topology.Hosts, fabric.Host{Name: e.host, Model: or(s.Models[e.host], s.Model)})
 			}
@@ -195,7 +195,7 @@ func (w *World) shutdown() {
 		if h.Machine == nil {
 			continue
 		}
-		if err := h.Machine.Check(); err != nil {
+		if err := h.healthy(); err != nil {
 			w.T.Error(err)
 		}
 		if err := h.Machine.Close(); err != nil {
@@ -294,7 +294,7 @@ func (w *World) Step(name string, do func()) {
 		start := time.Now()
 		do()
 		for _, h := range w.hosts {
-			if err := h.Check(); err != nil {
+			if err := h.healthy(); err != nil {
 				sub.Error(err)
 			}
 		}
@@ -339,7 +339,7 @@ func (w *World) Until(what string, limit time.Duration, try func() error) time.D
 			w.T.Fatalf("%s: not within %v: %v", what, limit, err)
 		}
 		for _, h := range w.hosts {
-			if err := h.Check(); err != nil {
+			if err := h.healthy(); err != nil {
 				w.T.Fatalf("%s: %v", what, err)
 			}
 		}
