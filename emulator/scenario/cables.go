@@ -215,14 +215,9 @@ func (w *World) PowerOff(host string) {
 	if err := h.healthy(); err != nil {
 		w.T.Error(err)
 	}
-<<<<<<< HEAD
+	h.off = true
 	w.Must(w.Fabric.PowerOff(host))
 	w.Must(h.Machine.Close())
-=======
-	h.off = true
-	w.must(w.Fabric.PowerOff(host))
-	w.must(h.Machine.Close())
->>>>>>> emu
 }
 
 // PowerOn boots a host again after PowerOff. Its logs begin anew.
