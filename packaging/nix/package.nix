@@ -6,7 +6,7 @@ buildGoModule {
   pname = "usb4mesh";
   inherit version;
   src = ../..;
-  vendorHash = "sha256-PAuYqqeu272IdYo8grZzLw2fFsTsSXi6lOCqmsQx3DY=";
+  vendorHash = "sha256-iJgEL2vfFcyZO8Z8nx75JIiMAsPJ3lLBKsgVr2UWn3U=";
 
   subPackages = [ "cmd/usb4mesh" ];
   env.CGO_ENABLED = 0;
