@@ -47,8 +47,9 @@ type release struct {
 
 var (
 	// Debian names its package in /proc/version: "#1 SMP PREEMPT_DYNAMIC Debian
-	// 6.1.176-1 (2026-09-01)". uname -r alone says 6.1.0-44, a number of the ABI.
-	debianPackage = regexp.MustCompile(`\b(?:Debian|PMX|PVE) (\d+\.\d+\.\d+)[-~+]`)
+	// 6.1.176-1 (2026-09-01)". uname -r alone says 6.1.0-44, a number of the ABI. What
+	// stands before the # is the compiler, which has a Debian version, too.
+	debianPackage = regexp.MustCompile(`#\d.*\b(?:Debian|PMX|PVE) (\d+\.\d+\.\d+)[-~+]`)
 	leading       = regexp.MustCompile(`^(\d+\.\d+(?:\.\d+)?)`)
 	// Distributions that freeze the third number: 6.1.0-44-amd64, 6.8.0-45-generic.
 	frozen = regexp.MustCompile(`^\d+\.\d+\.0-\d+(\.\d+)*-`)

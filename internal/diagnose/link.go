@@ -107,14 +107,14 @@ var peerKernel = &rule{
 		case !s.kernel.known:
 			return nil
 		case peer.VendorID == vendorLinux && v.before(version{7, 0, 0}):
-			what = "newer"
+			what = "a newer"
 		case peer.VendorID == vendorOld && peer.Device == 1 && !v.before(version{7, 2, 0}):
-			what = "older"
+			what = "an older"
 		default:
 			return nil
 		}
 		return []hit{{
-			message:  fmt.Sprintf("%s runs a kernel of a %s generation than ours", orNone(peer.Name), what),
+			message:  fmt.Sprintf("%s runs a kernel of %s generation than ours", orNone(peer.Name), what),
 			evidence: map[string]string{s.link.XDomain + "/vendor": fmt.Sprintf("%#x", peer.VendorID), s.link.XDomain + "/device": fmt.Sprintf("%#x", peer.Device), "proc/sys/kernel/osrelease": s.in.Hardware.Release},
 		}}
 	},

@@ -240,6 +240,7 @@ func TestOneWayNamesTheKernel(t *testing.T) {
 // TestKernels holds the table of defects against versions whose state is known.
 func TestKernels(t *testing.T) {
 	debian12 := "Linux version 6.1.0-44-amd64 (x) #1 SMP PREEMPT_DYNAMIC Debian 6.1.176-1 (2026-09-01)"
+	debian13 := "Linux version 6.12.43+deb13-amd64 (x) (x86_64-linux-gnu-gcc-14 (Debian 14.2.0-19) 14.2.0, GNU ld (GNU Binutils for Debian) 2.44) #1 SMP PREEMPT_DYNAMIC Debian 6.12.43-1 (2025-08-27)"
 	for _, tt := range []struct {
 		code, release, version string
 		affected, sure         bool
@@ -251,6 +252,7 @@ func TestKernels(t *testing.T) {
 		{"kernel-e2e-stall", "6.1.180", "", true, false}, // newer than what was read
 		{"kernel-e2e-stall", "6.12.42", "", false, false},
 		{"kernel-e2e-stall", "6.12.43+deb13-amd64", "", true, true},
+		{"kernel-e2e-stall", "6.12.43+deb13-amd64", debian13, true, true}, // and not the compiler's 14.2.0
 		{"kernel-e2e-stall", "6.12.104", "", true, true},
 		{"kernel-e2e-stall", "6.12.105", "", false, false},
 		{"kernel-e2e-stall", "6.16.5", "", false, false},

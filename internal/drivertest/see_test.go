@@ -22,6 +22,11 @@ func TestSee(t *testing.T) {
 	w := start(t, scenario.Spec{Cables: ring})
 	w.appear(ring...)
 	w.once("n1", "n2", "n3")
+	for _, c := range ring {
+		for _, host := range ends(c) {
+			w.Carrier(c, host, true)
+		}
+	}
 	w.works()
 	first := ring[0] // from n1:1 to n2:2
 
@@ -225,5 +230,8 @@ func (w *world) retrain(cable string, f fabric.Fault) {
 		})
 	}
 	w.once(e[:]...)
+	for _, host := range e {
+		w.Carrier(cable, host, true)
+	}
 	w.works()
 }
