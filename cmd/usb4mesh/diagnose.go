@@ -10,17 +10,20 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/usb4mesh/usb4mesh/internal/diagnose"
 	"github.com/usb4mesh/usb4mesh/internal/finding"
+	"github.com/usb4mesh/usb4mesh/internal/mesh"
 )
 
 type diagnoseOptions struct {
 	root, measured, iface, planFile string
 	with                            []string
 	asJSON, quiet                   bool
+	over                            time.Duration
 }
 
 func newDiagnoseCommand() *cobra.Command {
@@ -36,8 +39,11 @@ who says so. A problem silences what follows from it.
 With --measured it explains a rate: which limit binds, what others measured on such
 hardware, what to try first. The value is in Gbit/s, or a file that iperf3 --json wrote.
 --with takes what other machines answered to discover --json, so that both ends of a
-cable are compared. Exit code 4 when anything above info was found.`,
+cable are compared. --over looks twice and judges by what the counters of the links
+gained in between: a link that went deaf after it had worked, errors that go on. Let
+something be sent meanwhile. Exit code 4 when anything above info was found.`,
 		Example: `  usb4mesh diagnose
+  usb4mesh diagnose --over 5s
   usb4mesh diagnose --measured 11.8
   usb4mesh diagnose --measured iperf3.json --interface tbt-02 --with b.json`,
 		Args: cobra.NoArgs,
@@ -49,6 +55,7 @@ cable are compared. Exit code 4 when anything above info was found.`,
 	f.StringVar(&o.iface, "interface", "", "the interface that --measured is about, if there are several links")
 	f.StringSliceVar(&o.with, "with", nil, "answers of other machines to discover --json")
 	f.StringVar(&o.planFile, "plan", "", "cluster file to compare the MTU with")
+	f.DurationVar(&o.over, "over", 0, "look twice, so long apart, and judge what the counters gained (100ms to 10m)")
 	f.BoolVar(&o.quiet, "quiet", false, "leave out what is merely worth knowing")
 	f.BoolVar(&o.asJSON, "json", false, "print the findings as JSON")
 	_ = cmd.RegisterFlagCompletionFunc("interface", completeInterface)
@@ -71,6 +78,9 @@ func (o diagnoseOptions) run(cmd *cobra.Command) error {
 		in.MTU = p.MTU
 	}
 	if in.Peers, err = readAnswers(cmd, o.with); err != nil {
+		return err
+	}
+	if in.Earlier, err = o.earlier(cmd); err != nil {
 		return err
 	}
 	h, scanned, err := scan(o.root)
@@ -99,6 +109,26 @@ func (o diagnoseOptions) run(cmd *cobra.Command) error {
 		return &exitError{code: exitProblems}
 	}
 	return err
+}
+
+// earlier looks for the first time, and waits; nil without --over.
+func (o diagnoseOptions) earlier(cmd *cobra.Command) (*mesh.Hardware, error) {
+	if o.over == 0 {
+		return nil, nil
+	}
+	if o.over < 100*time.Millisecond || o.over > 10*time.Minute {
+		return nil, usageError("--over %v: from 100ms to 10m", o.over)
+	}
+	h, _, err := scan(o.root) // what could not be read, the second look says
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-time.After(o.over):
+		return &h, nil
+	case <-cmd.Context().Done():
+		return nil, cmd.Context().Err()
+	}
 }
 
 // measurement reads --measured; nil where it is not given.

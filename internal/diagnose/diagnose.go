@@ -22,6 +22,9 @@ type Input struct {
 	Hardware mesh.Hardware
 	Peers    []mesh.Hardware // what other machines of the mesh show
 	MTU      int             // as planned, 0 for no plan
+	// Earlier is the same machine some time before; the counters of links are then what
+	// was added since. Without it they are what came together since the interface is there.
+	Earlier  *mesh.Hardware
 	Measured *Measurement
 }
 
@@ -71,6 +74,9 @@ func (f Finding) MarshalJSON() ([]byte, error) {
 // Run applies the rules. The findings are sorted: the gravest first, then in the
 // order of the tree, equal codes side by side.
 func Run(in Input) []Finding {
+	if in.Earlier != nil {
+		in.Hardware = since(*in.Earlier, in.Hardware)
+	}
 	s := subject{in: &in, system: systemOf(in.Hardware), kernel: releaseOf(in.Hardware)}
 	var out []Finding
 	walk(tree, s, &out)

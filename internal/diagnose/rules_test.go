@@ -237,6 +237,36 @@ func TestOneWayNamesTheKernel(t *testing.T) {
 	}
 }
 
+// TestOver: with an earlier look only what was added since counts.
+func TestOver(t *testing.T) {
+	for _, tt := range []struct {
+		name                           string
+		tx0, rx0, crc0, tx1, rx1, crc1 string
+		want                           []string
+	}{
+		{"deaf since", "5000", "4000", "0", "5200", "4000", "0", []string{"one-way"}},
+		{"both ways", "5000", "4000", "0", "5200", "4100", "0", nil},
+		{"nothing sent", "5000", "4000", "0", "5001", "4000", "0", nil},
+		{"old errors", "5000", "4000", "7", "5200", "4100", "7", nil},
+		{"errors go on", "5000", "4000", "7", "5200", "4100", "9", []string{"crc-errors"}},
+		{"began anew", "5000", "4000", "0", "200", "0", "0", []string{"one-way"}},
+	} {
+		a, b := pair()
+		c := hwtest.Plug(a.Port(2), b.Port(2))
+		count := func(tx, rx, crc string) mesh.Hardware {
+			c.SetInterface(0, "statistics/tx_packets", tx)
+			c.SetInterface(0, "statistics/rx_packets", rx)
+			c.SetInterface(0, "statistics/rx_crc_errors", crc)
+			return scan(t, a.Machine.FS)
+		}
+		earlier := count(tt.tx0, tt.rx0, tt.crc0)
+		got := codes(diagnose.Run(diagnose.Input{Hardware: count(tt.tx1, tt.rx1, tt.crc1), Earlier: &earlier}), finding.Warning)
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
 // TestKernels holds the table of defects against versions whose state is known.
 func TestKernels(t *testing.T) {
 	debian12 := "Linux version 6.1.0-44-amd64 (x) #1 SMP PREEMPT_DYNAMIC Debian 6.1.176-1 (2026-09-01)"

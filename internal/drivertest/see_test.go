@@ -68,9 +68,9 @@ func TestSee(t *testing.T) {
 	w.Step("one way", func() {
 		w.Fault(first, "n2", fabric.Fault{MuteData: true})
 		// The neighbour at the other end is known, so what is sent goes out.
-		_, err := w.Host("n1").Ping(t.Context(), wire.Ping{To: w.Host("n2").V4, Count: 200, Interval: time.Millisecond, Wait: 5 * time.Millisecond})
-		w.Must(err)
-		w.diagnoses("n1", "one-way")
+		stop := w.Probe(5*time.Millisecond, [2]string{"n1", "n2"})
+		w.diagnosesWith("n1", []string{"--over", "3s"}, "one-way")
+		stop()
 		w.diagnoses("n3")
 		w.Fault(first, "n2", fabric.Fault{})
 		w.works()
@@ -163,6 +163,12 @@ func (w *world) trained(cable string, lanes, perLane int) {
 // diagnoses checks which problems diagnose finds in a guest: exactly these above info.
 func (w *world) diagnoses(host string, want ...string) {
 	w.T.Helper()
+	w.diagnosesWith(host, nil, want...)
+}
+
+// diagnosesWith does so with flags.
+func (w *world) diagnosesWith(host string, flags []string, want ...string) {
+	w.T.Helper()
 	var a struct {
 		Findings []struct {
 			Code, Severity, Subject, Message string
@@ -170,7 +176,7 @@ func (w *world) diagnoses(host string, want ...string) {
 			Source                           string
 		} `json:"findings"`
 	}
-	raw := w.answer(host, &a, "diagnose", "--json")
+	raw := w.answer(host, &a, append([]string{"diagnose", "--json"}, flags...)...)
 	got := map[string]bool{}
 	for _, f := range a.Findings {
 		if f.Severity != finding.Info.String() {
