@@ -28,7 +28,7 @@ demo: build ## run the three-node example on this machine: plan, apply, measure,
 test: ## install what is missing (as root), lint, vet, run all tests, count them
 	@scripts/test
 
-chaos: build ## throw 500 random faults at eight agents on this machine (SEED replays; 20 minutes)
+chaos: build ## throw 500 random faults at eight agents on this machine (SEED replays; ten minutes)
 	$(BIN) lab chaos internal/lab/chaos/testdata/cube.yaml --steps $(STEPS) $(if $(SEED),--seed $(SEED)) --logs bin/chaos
 
 packages: ## build and check Debian and RPM packages in dist/

@@ -72,10 +72,12 @@ type loop struct {
 	again time.Time // when to turn without any event
 	gap   gap
 
-	out     map[string]string // cables that are out, and why
-	next    *plan.Left        // where the passage leads
-	passage string            // name of the passage, or of the last one
-	moved   time.Time         // its last turn was taken, or it began
+	out       map[string]string // cables that are out, and why
+	next      *plan.Left        // where the turn or the passage leads; nil when there
+	gathered  outs              // cabling that a change to waits for more
+	gathering time.Time         // since when; zero if none does
+	passage   string            // name of the passage, or of the last one
+	moved     time.Time         // its last turn was taken, or it began
 
 	kind        mesh.LinkKind   // of the identity interface
 	unsupported map[string]bool // sysctls that this kernel does not have

@@ -220,3 +220,34 @@ func TestOnce(t *testing.T) {
 		n.agent = nil
 	})
 }
+
+// While a node returns, cable by cable, and while a cable dies and comes back, the
+// others reach each other at every moment.
+func TestNothingIsLostOnTheWay(t *testing.T) {
+	inWorld(t, 6, "ring", func(w *world) {
+		watch := func(what string, nodes ...string) {
+			for range 40 {
+				w.run(50 * time.Millisecond)
+				w.reaches(nodes...)
+				if t.Failed() {
+					t.Fatal(what)
+				}
+			}
+		}
+		others := []string{"n2", "n3", "n4", "n5", "n6"}
+		w.unplug("1")
+		w.unplug("6")
+		watch("n1 goes", others...)
+		w.plug("1")
+		w.run(50 * time.Millisecond)
+		w.plug("6")
+		watch("n1 returns", others...)
+		watch("n1 is back")
+		w.states(mesh.StateConverged)
+		w.cables["3"].silent = true
+		w.run(100 * time.Millisecond)
+		watch("a silent cable")
+		w.cables["3"].silent = false
+		watch("it answers again")
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/usb4mesh/usb4mesh/internal/config"
 	"github.com/usb4mesh/usb4mesh/internal/finding"
@@ -63,7 +64,7 @@ func (a *Agent) adopt(c mesh.Cluster, p mesh.Plan, warnings []finding.Finding) {
 	l := &a.loop
 	l.cluster, l.plan, l.digest = c, p, digest(p)
 	l.rejected, l.warnings = nil, warnings
-	l.whole = plan.Without(&l.plan, nil)
+	l.whole, l.next, l.gathering = plan.Without(&l.plan, nil), nil, time.Time{}
 	self := p.Node(a.options.Node)
 	a.mu.Lock()
 	defer a.mu.Unlock()

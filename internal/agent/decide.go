@@ -51,22 +51,58 @@ func (a *Agent) decide(t *turn) step {
 		// other turn follows, the plan as such must stand.
 		target = outs{}
 	}
-	if s.installed == nil || !maps.Equal(target, s.target) {
-		a.log.Info("the cabling that is left", "out", outText(out), "cause", t.cause)
-		urgent := s.installed == nil || s.passage != nil || s.gossip == nil || newlyOut(s.out, target) > 1
-		next := plan.Without(&a.loop.plan, target)
-		s.target, s.passage, s.turn = target, nil, -1
-		if urgent {
-			return a.whole(next)
-		}
-		s.passage = s.installed.To(next)
-		a.loop.next, a.loop.moved = next, t.started
-		a.loop.passage = passageName(s.out, target)
+	switch {
+	case s.installed != nil && maps.Equal(target, s.target):
+		a.loop.gathering = time.Time{}
+	case s.installed == nil || s.gossip == nil || s.isolated() || newlyOut(s.target, target) > 0:
+		// More than one cut is beyond what the passage is proved for, and whoever
+		// reaches nobody has nothing to lose.
+		urgent := s.installed == nil || s.gossip == nil || s.isolated() || s.passage != nil || newlyOut(s.out, target) > 1
+		a.goTo(t, target, out, urgent)
+	case s.passage != nil: // one thing after the other
+		a.turnAgain(t.started.Add(gather))
+	case a.loop.gathering.IsZero() || !maps.Equal(target, a.loop.gathered):
+		a.loop.gathering, a.loop.gathered = t.started, target
+		a.turnAgain(t.started.Add(gather))
+	case t.started.Before(a.loop.gathering.Add(gather)):
+		a.turnAgain(a.loop.gathering.Add(gather))
+	default:
+		a.goTo(t, target, out, false)
 	}
 	if s.passage == nil {
+		if a.loop.next != nil {
+			return a.whole(a.loop.next)
+		}
 		return a.whole(s.installed)
 	}
 	return a.nextTurn(t)
+}
+
+// gather is how long a node waits for more when cables come back: with a machine
+// that was switched on, several do, and the other nodes hear of it at other moments.
+const gather = 150 * time.Millisecond
+
+// goTo sets the cabling to be reached, at once or turn by turn. Agent.mu is held.
+func (a *Agent) goTo(t *turn, target outs, out map[string]string, urgent bool) {
+	s := &a.shared
+	a.log.Info("the cabling that is left", "out", outText(out), "cause", t.cause, "urgent", urgent)
+	a.loop.next, a.loop.moved, a.loop.gathering = plan.Without(&a.loop.plan, target), t.started, time.Time{}
+	a.loop.passage = ""
+	if s.passage = nil; !urgent {
+		s.passage = s.installed.To(a.loop.next)
+		a.loop.passage = passageName(s.out, target)
+	}
+	s.target, s.turn = target, -1
+}
+
+// isolated reports whether the tables lead over none of the node's own cables.
+func (s *shared) isolated() bool {
+	for _, p := range s.ports {
+		if !s.out[p.Plan.Cable] {
+			return false
+		}
+	}
+	return true
 }
 
 func (a *Agent) whole(l *plan.Left) step {
@@ -137,6 +173,7 @@ func (a *Agent) taken(ctx context.Context, st step) {
 	if st.left != nil {
 		arrived := s.installed != st.left
 		s.installed, s.out, s.passage, s.turn = st.left, s.target, nil, -1
+		a.loop.next = nil
 		note = a.loop.passage + " done"
 		if arrived {
 			a.log.Info("the tables are those for the cabling that is left", "out", slices.Sorted(maps.Keys(s.target)))

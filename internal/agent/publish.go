@@ -110,7 +110,7 @@ func (a *Agent) conclude(t *turn) {
 	a.judgeTurn(t)
 	a.mu.Lock()
 	g := a.shared.gossip
-	on := a.shared.passage != nil
+	on := a.shared.passage != nil || !a.loop.gathering.IsZero()
 	s := mesh.Status{
 		Mesh: a.loop.plan.Mesh, Node: a.options.Node, Version: a.options.Version, PlanDigest: a.loop.digest,
 		Since: a.status.Since, Turn: a.loop.turn,
@@ -199,7 +199,7 @@ func stateOf(t *turn, s mesh.Status, onTheWay bool) (mesh.AgentState, string) {
 		}
 	}
 	if onTheWay {
-		return mesh.StateDegraded, "the routes are being changed back, node by node"
+		return mesh.StateDegraded, "the routes are being changed, node by node"
 	}
 	return mesh.StateConverged, ""
 }

@@ -6,7 +6,8 @@
 // cables it cut, without asking any agent (lab.Verdict). A step that does not
 // settle within a bound ends the run.
 //
-// Clocks: an agent that is started anew by the step "clock" gets a time namespace
-// with other monotonic and boot clocks (time_namespaces(7)), up to a year ahead.
-// CLOCK_REALTIME has no namespace, and is one for the whole machine.
+// Clocks: an agent that is killed and started anew by the step "clock" gets a time
+// namespace in which the monotonic and the boot clock are up to a year ahead
+// (time_namespaces(7)). CLOCK_REALTIME has no namespace; it is one for the whole
+// machine, and is left alone.
 package chaos

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/usb4mesh/usb4mesh/internal/lab"
@@ -71,13 +72,15 @@ func Run(ctx context.Context, l *lab.Lab, o Options) (Report, error) {
 	r := &runner{l: l, o: o, begin: time.Now(), out: outage{}}
 	r.report = Report{
 		Mesh: l.Plan.Mesh, Nodes: len(l.Plan.Nodes), Cables: len(l.Plan.Cables), Kernel: l.Setup.Kernel, Seed: o.Seed,
-		Steps: []StepResult{}, Agents: []AgentUsage{}, StandIns: l.Setup.StandIns, Problems: []string{},
+		Steps: []StepResult{}, Agents: []AgentUsage{}, StandIns: append(slices.Clone(l.Setup.StandIns), clocksStandIn), Problems: []string{},
 	}
 	err := r.run(ctx)
 	r.report.OK = err == nil && len(r.report.Problems) == 0
 	r.report.Seconds = time.Since(r.begin).Round(10 * time.Millisecond).Seconds()
 	return r.report, err
 }
+
+const clocksStandIn = "an agent that starts with other monotonic and boot clocks stands for a clock that steps: the wall clock is one for the whole machine"
 
 type runner struct {
 	l      *lab.Lab
