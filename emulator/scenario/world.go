@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -86,19 +87,22 @@ type end struct {
 	port int
 }
 
+var cableForm = regexp.MustCompile(`^([^:\s]+):(\d{1,2})-([^:\s]+):(\d{1,2})$`)
+
 // parseCable reads "a:1-b:2".
 func parseCable(text string) (cable, error) {
-	var c cable
-	a, b, ok := strings.Cut(text, "-")
-	if !ok {
-		return c, fmt.Errorf("cable %q: is not like a:1-b:2", text)
+	m := cableForm.FindStringSubmatch(text)
+	if m == nil {
+		return cable{}, fmt.Errorf("cable %q: is not like a:1-b:2", text)
 	}
-	for i, side := range []string{a, b} {
-		if _, err := fmt.Sscanf(strings.Replace(side, ":", " ", 1), "%s %d", &c.ends[i].host, &c.ends[i].port); err != nil {
-			return c, fmt.Errorf("cable %q: %q is not like a:1", text, side)
+	c := cable{name: text}
+	for i := range c.ends {
+		port, err := strconv.Atoi(m[2*i+2])
+		if err != nil {
+			return cable{}, err
 		}
+		c.ends[i] = end{host: m[2*i+1], port: port}
 	}
-	c.name = text
 	return c, nil
 }
 
