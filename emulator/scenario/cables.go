@@ -225,7 +225,7 @@ func (w *World) PowerOn(host string) {
 	w.T.Helper()
 	w.Must(w.Fabric.PowerOn(host))
 	h := w.Host(host)
-	h.Machine, h.off = nil, false
+	h.Machine, h.off, h.ready = nil, false, false
 	w.boot([]*Host{h})
 }
 

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -56,9 +57,10 @@ type World struct {
 	// Logs has the guests' logs and the trace of control packets. It is removed after a test that passes.
 	Logs string
 
-	spec   Spec
-	cables []cable
-	hosts  []*Host
+	spec    Spec
+	cables  []cable
+	hosts   []*Host
+	starved watch
 }
 
 // Host is a machine of a world. The methods of the guest can be called directly: they return
@@ -72,6 +74,7 @@ type Host struct {
 	world *World
 	nhis  []guest.NHI
 	off   bool // without power
+	ready bool // greeted since it booted
 }
 
 type cable struct {
@@ -85,19 +88,22 @@ type end struct {
 	port int
 }
 
+var cableForm = regexp.MustCompile(`^([^:\s]+):(\d{1,2})-([^:\s]+):(\d{1,2})$`)
+
 // parseCable reads "a:1-b:2".
 func parseCable(text string) (cable, error) {
-	var c cable
-	a, b, ok := strings.Cut(text, "-")
-	if !ok {
-		return c, fmt.Errorf("cable %q: is not like a:1-b:2", text)
+	m := cableForm.FindStringSubmatch(text)
+	if m == nil {
+		return cable{}, fmt.Errorf("cable %q: is not like a:1-b:2", text)
 	}
-	for i, side := range []string{a, b} {
-		if _, err := fmt.Sscanf(strings.Replace(side, ":", " ", 1), "%s %d", &c.ends[i].host, &c.ends[i].port); err != nil {
-			return c, fmt.Errorf("cable %q: %q is not like a:1", text, side)
+	c := cable{name: text}
+	for i := range c.ends {
+		port, err := strconv.Atoi(m[2*i+2])
+		if err != nil {
+			return cable{}, err
 		}
+		c.ends[i] = end{host: m[2*i+1], port: port}
 	}
-	c.name = text
 	return c, nil
 }
 
@@ -181,6 +187,7 @@ func (w *World) prepare(topology fabric.Topology) {
 		}
 	})
 	w.Fabric.Start(ctx)
+	go w.starved.run(ctx)
 	for _, h := range w.hosts {
 		for _, s := range w.Fabric.Sockets(h.Name) {
 			h.nhis = append(h.nhis, guest.NHI{Socket: s.Path, Model: s.Model})
@@ -208,6 +215,51 @@ func (w *World) shutdown() {
 func (w *World) boot(hosts []*Host) {
 	w.T.Helper()
 	start := time.Now()
+	for n := 1; len(hosts) > 0; n++ {
+		w.starved.take()
+		w.start(hosts)
+		worst := w.starved.take()
+		var again []*Host
+		for _, h := range hosts {
+			ok, err := h.bound()
+			if err != nil {
+				w.T.Fatal(err)
+			}
+			if ok || worst < standstill || n == boots {
+				continue // if the driver is not there, what waits for it will say so
+			}
+			w.Report("%s boots again: its driver gave up while this process got no time for %d ms", h.Name, worst.Milliseconds())
+			w.must(w.Fabric.PowerOff(h.Name))
+			w.must(h.Machine.Close())
+			w.must(w.Fabric.PowerOn(h.Name))
+			again = append(again, h)
+		}
+		hosts = again
+	}
+	for _, h := range w.hosts {
+		if !h.off && !h.ready {
+			w.greet(h)
+		}
+	}
+	w.Report("guests up after %.1f s", time.Since(start).Seconds())
+}
+
+// greet prepares a guest that has just booted.
+func (w *World) greet(h *Host) {
+	w.T.Helper()
+	w.T.Logf("%s: Linux %s answered %.1f s after power-on", h.Name, h.Release, h.Booted.Seconds())
+	if err := h.Echo(w.T.Context(), EchoPort); err != nil {
+		w.T.Fatalf("%s: %v", h.Name, err)
+	}
+	if !w.spec.Bare {
+		h.identify()
+	}
+	h.ready = true
+}
+
+// start starts guests; it returns when all have answered and loaded their drivers.
+func (w *World) start(hosts []*Host) {
+	w.T.Helper()
 	errs := make([]error, len(hosts))
 	var wg sync.WaitGroup
 	for i, h := range hosts {
@@ -228,16 +280,6 @@ func (w *World) boot(hosts []*Host) {
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	for _, h := range hosts {
-		w.T.Logf("%s: Linux %s answers %.1f s after power-on", h.Name, h.Release, h.Booted.Seconds())
-		if err := h.Echo(w.T.Context(), EchoPort); err != nil {
-			w.T.Fatalf("%s: %v", h.Name, err)
-		}
-		if !w.spec.Bare {
-			h.identify()
-		}
-	}
-	w.Report("%d guests up after %.1f s", len(hosts), time.Since(start).Seconds())
 }
 
 func (w *World) modules(host string) []string {

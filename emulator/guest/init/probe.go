@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/usb4mesh/usb4mesh/emulator/guest/wire"
 )
 
@@ -20,7 +22,7 @@ var background = context.Background()
 
 // Echo answers UDP packets on a port, on all addresses, until the guest ends.
 func (g *Guest) Echo(port int, _ *wire.None) error {
-	conn, err := net.ListenUDP("udp", &net.UDPAddr{Port: port})
+	conn, err := listenUDP(port)
 	if err != nil {
 		return err
 	}
@@ -38,6 +40,27 @@ func (g *Guest) Echo(port int, _ *wire.None) error {
 		}
 	}()
 	return nil
+}
+
+// listenUDP makes a socket with room for a minute: thunderbolt_net takes a page pair of 8 KiB for each packet, so that the
+// usual buffer is full after 26 of them, and a guest that gets no processor for half a second would count them as lost.
+func listenUDP(port int) (*net.UDPConn, error) {
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{Port: port})
+	if err != nil {
+		return nil, err
+	}
+	raw, err := conn.SyscallConn()
+	if err == nil {
+		var inner error
+		err = raw.Control(func(fd uintptr) {
+			inner = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20)
+		})
+		err = errors.Join(err, inner)
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }
 
 // probe is a stream of numbered packets.
@@ -61,7 +84,7 @@ func (g *Guest) ProbeStart(in wire.Probe, id *int) error {
 		return errors.New("a probe needs an interval")
 	}
 	// Not connected: an interface that goes must not end the stream.
-	conn, err := net.ListenUDP("udp", &net.UDPAddr{})
+	conn, err := listenUDP(0)
 	if err != nil {
 		return err
 	}
