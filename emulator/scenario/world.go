@@ -229,9 +229,9 @@ func (w *World) boot(hosts []*Host) {
 				continue // if the driver is not there, what waits for it will say so
 			}
 			w.Report("%s boots again: its driver gave up while this process got no time for %d ms", h.Name, worst.Milliseconds())
-			w.must(w.Fabric.PowerOff(h.Name))
-			w.must(h.Machine.Close())
-			w.must(w.Fabric.PowerOn(h.Name))
+			w.Must(w.Fabric.PowerOff(h.Name))
+			w.Must(h.Machine.Close())
+			w.Must(w.Fabric.PowerOn(h.Name))
 			again = append(again, h)
 		}
 		hosts = again
