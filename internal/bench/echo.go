@@ -7,12 +7,11 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // An echo datagram: magic, counter, how to answer, and in the answer the length of
@@ -106,7 +105,9 @@ func (p *prober) finished() <-chan struct{} {
 // start begins to measure latency after the warm-up or, if search is not 0, to
 // look for the path MTU.
 func (p *prober) start(t Test, search int) {
+	roomFor(1)
 	p.work.Go(func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends here
 		if search > 0 {
 			p.mtu = p.searchMTU(search)
 			close(p.done)
@@ -155,18 +156,18 @@ func (p *prober) exchange(size int, how byte, wait time.Duration) (time.Duration
 	binary.BigEndian.PutUint32(b[4:], p.counter)
 	binary.BigEndian.PutUint32(b[8:], uint32(how))
 	begin := time.Now()
-	if _, err := unix.Write(p.sock.fd, b); err != nil {
-		return 0, err
+	if _, errno := p.sock.put(b); errno != 0 {
+		return 0, errno
 	}
 	for {
-		n, err := unix.Read(p.sock.fd, p.buf)
+		n, errno := p.sock.get(p.buf)
 		took := time.Since(begin)
 		switch {
-		case err == nil && n >= echoHeader && binary.BigEndian.Uint32(p.buf) == echoMagic &&
+		case errno == 0 && n >= echoHeader && binary.BigEndian.Uint32(p.buf) == echoMagic &&
 			binary.BigEndian.Uint32(p.buf[4:]) == p.counter && int(binary.BigEndian.Uint32(p.buf[12:])) == size:
 			return took, nil
-		case err != nil && !pauses(err):
-			return 0, err
+		case errno != 0 && !pauses(errno):
+			return 0, errno
 		case took > wait || p.stop.Load():
 			return 0, errNoEcho
 		}
@@ -189,18 +190,18 @@ func (p *prober) found(t Test) (*Latency, *PathMTU) {
 func serveEcho(sock *socket, stop *atomic.Bool) {
 	b := make([]byte, 1<<16)
 	for !stop.Load() {
-		n, err := unix.Read(sock.fd, b)
-		if err == nil && isGreeting(b[:n]) {
+		n, errno := sock.get(b)
+		if errno == 0 && isGreeting(b[:n]) {
 			answerGreeting(sock)
 			continue
 		}
-		if err != nil || n < echoHeader || binary.BigEndian.Uint32(b) != echoMagic {
+		if errno != 0 || n < echoHeader || binary.BigEndian.Uint32(b) != echoMagic {
 			continue // not ours, or a pause; errors of a connected UDP socket pass
 		}
 		binary.BigEndian.PutUint32(b[12:], uint32(n))
 		if binary.BigEndian.Uint32(b[8:]) == echoShort {
 			n = echoHeader
 		}
-		_, _ = unix.Write(sock.fd, b[:n]) // lost answers are the client's to count
+		_, _ = sock.put(b[:n]) // lost answers are the client's to count
 	}
 }

@@ -200,6 +200,12 @@ func play(role string) int {
 			fmt.Println("listening")
 			err = s.Serve(ctx)
 		}
+	case "latency":
+		var d Distribution
+		c := Client{Server: netip.AddrPortFrom(netip.MustParseAddr(there), Port)}
+		if d, err = c.Latency(ctx, pairTime, -1); err == nil {
+			err = json.NewEncoder(os.Stdout).Encode(d)
+		}
 	case "client":
 		var r Result
 		streams, _ := strconv.Atoi(os.Getenv("BENCH_TEST_STREAMS")) // 0 is one

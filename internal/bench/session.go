@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"syscall"
@@ -313,8 +314,10 @@ func (s *session) measure(ctx context.Context) (Result, error) {
 	if s.echo != nil {
 		var stop atomic.Bool
 		done := make(chan struct{})
+		roomFor(1)
 		go func() {
 			defer close(done)
+			runtime.LockOSThread() // never unlocked: the thread ends here
 			serveEcho(s.echo, &stop)
 		}()
 		defer func() {

@@ -14,6 +14,8 @@ import (
 const (
 	callSize  = 1 << 20
 	blockSize = 32 << 10
+	// A receiver of as much as comes is woken for half a call, or after stopGrain.
+	wakeSize = callSize / 2
 )
 
 // sendTCP writes until stop. The test's length is the size of a write, as in
@@ -71,6 +73,10 @@ func (s *stream) sendFile(stop *atomic.Bool) error {
 // receiveTCP reads until stop or the end of the stream.
 func (s *stream) receiveTCP(stop *atomic.Bool) error {
 	iov := s.vectors()
+	if s.unlimited() {
+		// Without it the test is the same, with more wake-ups.
+		_ = unix.SetsockoptInt(s.sock.fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, wakeSize)
+	}
 	for !stop.Load() {
 		var n int
 		var errno syscall.Errno
@@ -91,9 +97,12 @@ func (s *stream) receiveTCP(stop *atomic.Bool) error {
 	return nil
 }
 
+// unlimited reports whether the test is after the most that goes through.
+func (s *stream) unlimited() bool { return s.test.Length == DefaultLength && s.test.Rate == 0 }
+
 // vectors returns what one call transfers.
 func (s *stream) vectors() []unix.Iovec {
-	if s.test.Length == DefaultLength && s.test.Rate == 0 {
+	if s.unlimited() {
 		return vector(payload(blockSize), callSize/blockSize)
 	}
 	return vector(payload(s.test.Length), 1)
