@@ -27,7 +27,11 @@ func (a *Agent) heal(ctx context.Context, t *turn) {
 	for _, p := range a.shared.ports {
 		name := p.Plan.Interface
 		sick := !p.usable && p.Part() && (p.why == whyNoCarrier || p.why == cables.Dead) && a.loop.out[p.Plan.Cable] != ""
-		links = append(links, heal.Link{Name: name, Cable: p.Plan.Cable, Sick: sick, Reason: p.why, Since: p.since})
+		since := p.since
+		if p.first.After(since) {
+			since = p.first // a cable that was plugged again has the driver's own time to come up
+		}
+		links = append(links, heal.Link{Name: name, Cable: p.Plan.Cable, Sick: sick, Reason: p.why, Since: since})
 		if p.Peer != nil {
 			parents[name] = p.Peer.Parent
 		}

@@ -145,6 +145,25 @@ func TestHealing(t *testing.T) {
 	})
 }
 
+// A cable that was away for long and is plugged again gets the time that a driver takes
+// before anything is tried: setting a fresh interface down races with the driver.
+func TestReplugIsNotHealed(t *testing.T) {
+	inWorld(t, 3, "full-mesh", func(w *world) {
+		w.unplug("1")
+		w.run(30 * time.Second)
+		w.cables["1"].silent = true
+		w.plug("1")
+		w.run(12 * time.Second)
+		if h := w.status("n1").Healing; len(h) > 0 {
+			t.Errorf("12 s after the plug: %+v", h)
+		}
+		w.run(10 * time.Second)
+		if len(w.status("n1").Healing) == 0 {
+			t.Error("nothing is tried 22 s after the plug")
+		}
+	})
+}
+
 // A link that is in use for want of another is not touched.
 func TestLastLinkIsNotHealed(t *testing.T) {
 	inWorld(t, 2, "chain", func(w *world) {
