@@ -3,15 +3,12 @@ package kernel_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
-	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
-)
 
-// inside marks a test binary that was started again in its own user namespace.
-const inside = "USB4MESH_TEST_USERNS"
+	"github.com/usb4mesh/usb4mesh/internal/kernel/kerneltest"
+)
 
 // noKernel says why no test can have a network namespace of its own; "" if it can.
 var noKernel string
@@ -19,32 +16,12 @@ var noKernel string
 // TestMain gives an ordinary user the rights the tests need by starting the test
 // binary again as root of a new user namespace. Root needs no such thing.
 func TestMain(m *testing.M) {
-	if os.Geteuid() != 0 && os.Getenv(inside) == "" {
-		code, err := again()
-		if err == nil {
-			os.Exit(code)
-		}
-		noKernel = fmt.Sprintf("needs root or user namespaces: %v", err)
+	done, code, why := kerneltest.Rights()
+	if done {
+		os.Exit(code)
+	}
+	if noKernel = why; noKernel != "" {
 		fmt.Fprintln(os.Stderr, "kernel tests skipped:", noKernel)
 	}
 	goleak.VerifyTestMain(m)
-}
-
-func again() (int, error) {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		Pdeathsig:   syscall.SIGKILL,
-	}
-	if err := cmd.Start(); err != nil {
-		return 0, err
-	}
-	if err := cmd.Wait(); cmd.ProcessState == nil {
-		return 0, err
-	}
-	return cmd.ProcessState.ExitCode(), nil
 }

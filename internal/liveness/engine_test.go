@@ -182,7 +182,7 @@ func (l *lockedBuffer) String() string {
 
 // Without any capability BFD runs on; what does not is said.
 func TestUnprivileged(t *testing.T) {
-	if os.Geteuid() != 0 || os.Getenv(inside) != "" {
+	if kerneltest.Borrowed() {
 		t.Skip("root alone can start a process with fewer rights")
 	}
 	w := newWorld(t)

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/usb4mesh/usb4mesh/internal/kernel/kerneltest"
 )
 
 // other is another implementation of BFD, running in a node with one session.
@@ -46,7 +48,7 @@ func needFRR(t testing.TB) {
 			t.Skipf("FRR is not installed: %v", err)
 		}
 	}
-	if os.Geteuid() != 0 || os.Getenv(inside) != "" {
+	if kerneltest.Borrowed() {
 		t.Skip("FRR's daemons change to the user frr, which takes root")
 	}
 }
