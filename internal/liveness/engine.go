@@ -7,12 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 	"runtime"
 	"slices"
 	"sync"
-
-	"golang.org/x/sys/unix"
 )
 
 // Engine watches links until it is closed. All methods may be called by several
@@ -37,18 +34,13 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	ns, err := namespace()
+	l, err := newLoop(c)
 	if err != nil {
-		return nil, fmt.Errorf("liveness: name the network namespace: %w", err)
-	}
-	defer ns.Close()
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		return nil, fmt.Errorf("liveness: %w", os.NewSyscallError("eventfd", err))
+		return nil, fmt.Errorf("liveness: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	e := &Engine{
-		commands: make(chan func(*loop), 16),
+		commands: l.commands,
 		news:     make(chan struct{}, 1),
 		out:      make(chan Event),
 		log:      c.Log,
@@ -59,50 +51,31 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	e.poke = func() {
 		mu.Lock()
 		defer mu.Unlock()
-		if wake >= 0 {
-			poke(wake)
+		if l.wake >= 0 {
+			poke(l.wake)
 		}
 	}
-	l := &loop{
-		config: c, commands: e.commands, wake: wake, held: map[string]bool{},
-		reader: newReader(),
-		turns:  bucket{burst: turnsBurst, refill: turnsRefill},
-		news: func() {
-			select {
-			case e.news <- struct{}{}:
-			default:
-			}
-		},
+	l.news = func() {
+		select {
+		case e.news <- struct{}{}:
+		default:
+		}
 	}
-	ready := make(chan error)
+	ready := make(chan struct{})
 	e.all.Go(func() {
 		defer close(e.ended)
-		// Never unlocked: the thread ends with the goroutine, and with it what was changed of it.
-		runtime.LockOSThread()
-		if err := enter(ns); err != nil {
-			ready <- err
-			return
-		}
 		if c.RealTime {
-			if err := realTime(); err != nil {
-				l.problem = err.Error()
-			} else {
-				l.realTime = true
-			}
+			// Never unlocked: the thread ends with the goroutine, and with it what was changed of it.
+			runtime.LockOSThread()
+			l.hasten()
 		}
-		ready <- nil
+		ready <- struct{}{}
 		l.run()
 		mu.Lock()
 		defer mu.Unlock()
-		unix.Close(wake)
-		wake = -1
+		l.close()
 	})
-	if err := <-ready; err != nil {
-		cancel()
-		e.all.Wait()
-		unix.Close(wake)
-		return nil, fmt.Errorf("liveness: %w", err)
-	}
+	<-ready
 	if l.problem != "" {
 		c.Log.Warn("links are watched by an ordinary thread", "why", l.problem)
 	}

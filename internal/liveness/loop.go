@@ -2,7 +2,9 @@ package liveness
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -10,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loop watches all links on one thread, which sleeps in ppoll and does all work itself. It
-// takes no lock, so nobody of lower priority can make it wait, and while nothing happens
-// it leaves the garbage collector nothing to do.
+// loop watches all links and does all work itself, one thing after the other. It takes no
+// lock, so nobody of lower priority can make it wait, and while nothing happens it leaves
+// the garbage collector nothing to do.
 type loop struct {
 	config   Config
 	realTime bool
@@ -20,6 +22,8 @@ type loop struct {
 
 	commands chan func(*loop)
 	wake     int // eventfd: there are commands
+	poller   *poller
+	ns       namespace
 	closing  bool
 
 	watches []*watch // sorted by name
@@ -29,16 +33,8 @@ type loop struct {
 	late    time.Duration
 	dice    float64 // the jitter of this turn
 
-	polled []unix.PollFd
-	owners []owner // of polled[i+1]
 	turns  bucket
 	reader *reader
-}
-
-// owner says what a descriptor is for.
-type owner struct {
-	watch *watch
-	echo  bool
 }
 
 const (
@@ -50,13 +46,63 @@ const (
 	turnsRefill = 200 * time.Microsecond
 )
 
+// newLoop returns a loop for the network namespace of the calling thread.
+func newLoop(c Config) (*loop, error) {
+	ns, err := callers()
+	if err != nil {
+		return nil, fmt.Errorf("name the network namespace: %w", err)
+	}
+	l := &loop{
+		config: c, ns: ns, wake: -1,
+		commands: make(chan func(*loop), 16),
+		held:     map[string]bool{},
+		reader:   newReader(),
+		turns:    bucket{burst: turnsBurst, refill: turnsRefill},
+	}
+	// Not when the first link comes: who opens is to hear of it if this is not permitted.
+	if err = ns.within(func() {}); err == nil {
+		l.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+		err = os.NewSyscallError("eventfd", err)
+	}
+	if err == nil {
+		l.poller, err = newPoller(c.RealTime)
+	}
+	if err == nil {
+		err = l.poller.add(l.wake)
+	}
+	if err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// close closes what the loop has beside the links.
+func (l *loop) close() {
+	l.ns.Close()
+	if l.poller != nil {
+		l.poller.close()
+	}
+	if l.wake >= 0 {
+		unix.Close(l.wake)
+		l.wake = -1
+	}
+}
+
+// hasten makes the calling thread, which is the loop's, a real-time thread.
+func (l *loop) hasten() {
+	err := realTime()
+	if l.realTime = err == nil; err != nil {
+		l.problem = err.Error()
+	}
+}
+
 func (l *loop) run() {
 	last := time.Now()
 	for !l.closing {
 		now := time.Now()
 		planned := l.prepare(now)
-		_, err := unix.Ppoll(l.polled, timespec(planned.Sub(now)), nil)
-		woken := err == nil && slices.ContainsFunc(l.polled, func(p unix.PollFd) bool { return p.Revents != 0 })
+		l.poller.sleep(planned.Sub(now))
 		now = time.Now()
 		if late := now.Sub(planned); late > l.late {
 			l.late = late
@@ -66,10 +112,10 @@ func (l *loop) run() {
 		}
 		// What waits in the sockets is read before anything is found to be missing, so
 		// that a thread which was kept from running does not blame others.
-		if woken {
-			l.receive(now)
-		}
 		for _, w := range l.watches {
+			if l.poller.readable(w.pinger) {
+				w.replies(l.reader)
+			}
 			w.receive(l.reader, now, last)
 		}
 		last = now
@@ -87,24 +133,14 @@ func (l *loop) run() {
 // turn: sessions that met once stay together, and the loop wakes once for all of them.
 func (l *loop) jitter() float64 { return l.dice }
 
-// prepare fills polled, and returns when the loop must go on: not before now.
+// prepare says which packets are to wake the loop, and returns when it must go on in any
+// case: not before now.
 func (l *loop) prepare(now time.Time) time.Time {
 	next := now.Add(idle)
-	l.polled = append(l.polled[:0], unix.PollFd{Fd: int32(l.wake), Events: unix.POLLIN})
-	l.owners = l.owners[:0]
 	for _, w := range l.watches {
-		if t := w.wakes(now); !t.IsZero() && t.Before(next) {
-			next = t
-		}
-		if w.calm() {
+		next = earliest(next, w.wakes(now))
+		if w.listen(!w.calm() && w.bucket.left(now) > 0); !w.listens {
 			next = earliest(next, now.Add(l.config.Interval))
-		} else if w.receiver >= 0 && w.bucket.left(now) > 0 {
-			l.polled = append(l.polled, unix.PollFd{Fd: int32(w.receiver), Events: unix.POLLIN})
-			l.owners = append(l.owners, owner{w, false})
-		}
-		if w.pinger >= 0 {
-			l.polled = append(l.polled, unix.PollFd{Fd: int32(w.pinger), Events: unix.POLLIN})
-			l.owners = append(l.owners, owner{w, true})
 		}
 	}
 	if next.Before(now) {
@@ -113,24 +149,9 @@ func (l *loop) prepare(now time.Time) time.Time {
 	return next
 }
 
-func (l *loop) receive(now time.Time) {
-	for i, o := range l.owners {
-		p := l.polled[i+1]
-		switch {
-		case p.Revents == 0:
-		case p.Revents&unix.POLLNVAL != 0 && o.echo:
-			o.watch.broken(&o.watch.pinger, now)
-		case p.Revents&unix.POLLNVAL != 0:
-			o.watch.broken(&o.watch.receiver, now)
-		case o.echo:
-			o.watch.replies(l.reader)
-		}
-	}
-}
-
 // obey runs the commands that have come.
 func (l *loop) obey() {
-	if l.polled[0].Revents == 0 {
+	if !l.poller.readable(l.wake) {
 		return
 	}
 	var b [8]byte
@@ -186,7 +207,7 @@ func (l *loop) set(links []Link) {
 		if i >= 0 {
 			old[i].close()
 		}
-		w := newWatch(link, l.config, l.held[link.Name], l.discriminator(), l.jitter, now)
+		w := newWatch(link, l, now)
 		if i >= 0 {
 			w.inherit(old[i])
 		}

@@ -33,14 +33,13 @@ type reader struct {
 	}
 }
 
-// age is how long ago a datagram arrived: a time between zero and most. The clock that
+// age is how long before now a datagram arrived: a time between zero and most. The clock that
 // the kernel's stamp is of may be set meanwhile, so the answer is good only within that.
-func (d *datagram) age(most time.Duration) time.Duration {
-	var now unix.Timespec
-	if d.arrived == 0 || unix.ClockGettime(unix.CLOCK_REALTIME, &now) != nil {
+func (d *datagram) age(now time.Time, most time.Duration) time.Duration {
+	if d.arrived == 0 {
 		return 0
 	}
-	return min(max(time.Duration(now.Nano()-d.arrived), 0), max(most, 0))
+	return min(max(time.Duration(now.UnixNano()-d.arrived), 0), max(most, 0))
 }
 
 // mmsghdr is struct mmsghdr (recvmmsg(2)).
@@ -77,7 +76,7 @@ func (r *reader) read(fd, most int) int {
 		h.Namelen = unix.SizeofSockaddrInet6
 		h.SetControllen(len(r.slots[i].control))
 	}
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.headers[0])), uintptr(most), unix.MSG_DONTWAIT, 0, 0)
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.headers[0])), uintptr(most), unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0
 	}

@@ -2,7 +2,6 @@ package liveness
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -32,27 +31,6 @@ func realTime() error {
 	}
 	if runtime.GOMAXPROCS(0) < spare {
 		runtime.GOMAXPROCS(spare)
-	}
-	return nil
-}
-
-// namespace names the network namespace of the calling thread.
-func namespace() (*os.File, error) { return os.Open("/proc/thread-self/ns/net") }
-
-// enter moves the calling thread into a network namespace, unless it is there.
-func enter(ns *os.File) error {
-	var want, have unix.Stat_t
-	if err := unix.Fstat(int(ns.Fd()), &want); err != nil {
-		return err
-	}
-	if err := unix.Stat("/proc/thread-self/ns/net", &have); err != nil {
-		return err
-	}
-	if want.Dev == have.Dev && want.Ino == have.Ino {
-		return nil
-	}
-	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("enter the network namespace of the caller: %w", err)
 	}
 	return nil
 }

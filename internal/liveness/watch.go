@@ -18,7 +18,7 @@ const (
 	floodPause  = 50 * time.Millisecond
 )
 
-// watch is a link with its sockets. All of it belongs to the thread of the loop.
+// watch is a link with its sockets. All of it belongs to the loop.
 type watch struct {
 	session
 	link     Link
@@ -26,7 +26,10 @@ type watch struct {
 	receiver int // descriptors; -1 while there is none
 	sender   int
 	pinger   int
-	to       unix.Sockaddr
+	to       target
+	poller   *poller
+	listens  bool // the receiver is in the poller; the pinger always is
+	ns       namespace
 	retry    time.Time // when to try again to open sockets; zero: all are open
 	problems []string  // why not
 
@@ -36,21 +39,23 @@ type watch struct {
 	told   Verdict // what the last event said
 }
 
-func newWatch(l Link, c Config, hold bool, mine uint32, jitter func() float64, now time.Time) *watch {
+func newWatch(link Link, l *loop, now time.Time) *watch {
+	c := l.config
 	w := &watch{
-		link: l, port: c.Port,
+		link: link, port: c.Port,
 		receiver: -1, sender: -1, pinger: -1,
-		to:     socketAddr(l.Remote, c.Port, l.Index),
-		echoes: echoes{v4: l.Local.Is4(), id: uint16(rand.Uint32()), nonce: rand.Uint64()},
+		to:     targetOf(link.Remote, c.Port, link.Index),
+		poller: l.poller, ns: l.ns,
+		echoes: echoes{v4: link.Local.Is4(), id: uint16(rand.Uint32()), nonce: rand.Uint64()},
 		bucket: bucket{burst: floodBurst, refill: floodRefill},
 		told:   Unknown,
 	}
 	w.session = session{
-		machine: *newMachine(c.Interval, c.Multiplier, mine, jitter, now),
+		machine: *newMachine(c.Interval, c.Multiplier, l.discriminator(), l.jitter, now),
 		judge:   *newJudge(c.Interval, c.Multiplier, now),
 	}
 	w.open(now)
-	if hold {
+	if l.held[link.Name] {
 		w.hold(true, now)
 	}
 	return w
@@ -69,9 +74,24 @@ func (w *watch) open(now time.Time) {
 			w.retry = now.Add(retryOpen)
 		}
 	}
-	missing(&w.receiver, func() (int, error) { return openReceiver(w.link, w.port) })
-	missing(&w.sender, func() (int, error) { return openSender(w.link) })
-	missing(&w.pinger, func() (int, error) { return openEcho(w.link) })
+	err := w.ns.within(func() {
+		missing(&w.receiver, func() (int, error) { return openReceiver(w.link, w.port) })
+		missing(&w.sender, func() (int, error) { return openSender(w.link) })
+		missing(&w.pinger, func() (int, error) {
+			fd, err := openEcho(w.link)
+			if err == nil {
+				err = w.poller.add(fd)
+			}
+			if err != nil && fd >= 0 {
+				unix.Close(fd)
+				fd = -1
+			}
+			return fd, err
+		})
+	})
+	if err != nil {
+		w.problems, w.retry = []string{err.Error()}, now.Add(retryOpen)
+	}
 	w.judge.blind = w.pinger < 0
 }
 
@@ -82,15 +102,18 @@ func (w *watch) close() {
 			*fd = -1
 		}
 	}
+	w.listens = false
 }
 
-// broken gives up a socket that poll calls unusable; another is opened in a second.
-func (w *watch) broken(fd *int, now time.Time) {
-	unix.Close(*fd)
-	*fd = -1
-	w.judge.blind = w.pinger < 0
-	w.problems = []string{"a socket broke"}
-	w.retry = now.Add(retryOpen)
+// listen makes packets wake the loop, or not. Where that can't be had, listens says so.
+func (w *watch) listen(on bool) {
+	switch {
+	case on == w.listens || w.receiver < 0:
+	case on:
+		w.listens = w.poller.add(w.receiver) == nil
+	default:
+		w.listens = w.poller.remove(w.receiver) != nil
+	}
 }
 
 // calm tells that nothing is expected of this link but one packet after the other, and
@@ -114,7 +137,7 @@ func (w *watch) receive(r *reader, now, last time.Time) {
 			if lost := uint64(d.lost); lost > w.count.Drops.Flood {
 				w.count.Drops.Flood = lost
 			}
-			if err := w.take(&d, now.Add(-d.age(most))); err != nil {
+			if err := w.take(&d, now.Add(-d.age(now, most))); err != nil {
 				w.drop(err)
 				continue
 			}
@@ -186,7 +209,7 @@ func (w *watch) work(now time.Time) {
 		// A request that can't be sent is as lost as one that is not answered.
 		w.judge.echo(now)
 		w.count.Echoes++
-		if _, err := unix.Write(w.pinger, b[:]); err != nil {
+		if err := send(w.pinger, b[:], nil); err != nil {
 			w.count.SendErrors++
 		}
 	}
@@ -199,7 +222,7 @@ func (w *watch) send(p *packet) {
 	if w.sender < 0 {
 		return
 	}
-	if err := unix.Sendto(w.sender, b[:], unix.MSG_DONTWAIT, w.to); err != nil {
+	if err := send(w.sender, b[:], &w.to); err != nil {
 		w.count.SendErrors++
 		return
 	}
