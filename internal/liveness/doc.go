@@ -23,10 +23,11 @@
 //
 // With an interval of 50 ms and a multiplier of 3 a link that carries nothing is Dead
 // after 150 ms. Where one direction still works, the end that hears nothing knows after
-// 150 ms and tells the other; that asks for two more intervals, since what it hears
-// might as well be a peer that was asleep, and is sure after 250 ms. The same holds for
-// a link that falls silent while the agent of the peer is absent. A session that was
-// never up, on a link whose peer does not answer, is Dead after three seconds.
+// 150 ms and tells the other; that asks, since what it hears might as well be a peer that
+// was asleep, and when three requests are lost within 40 ms it is sure, after 190 ms at most. A
+// link that falls silent while the agent of the peer is absent is Dead after 200 ms. A
+// session that was never up, on a link whose peer does not answer, is Dead after three
+// seconds.
 //
 // A link that was Dead is Alive again when it has been good for ten intervals, and for
 // twice as long after each further death within a minute, up to ten seconds.
@@ -35,12 +36,14 @@
 // that the peer's routes say. Two nodes with two cables between them may so send the
 // answer over the other one, where it does not count: Absent may then look like Dead.
 //
-// # The thread
+// # The loop
 //
-// All links are watched by one operating system thread that sleeps in ppoll, takes no
-// locks and leaves no garbage. It can be made a real-time thread. Nothing it does takes
-// the kernel's RTNL lock, which a driver may hold for ten seconds while it waits for a
-// dead port. What the readers of events do, and how slowly, is nothing to it.
+// All links are watched by one goroutine that takes no locks and leaves no garbage. It
+// sleeps in Go's poller or, if it is to be a real-time thread, bound to that and in ppoll.
+// While all is well it wakes once in an interval for all links: to send, and to read what
+// has come meanwhile. Nothing it does takes the kernel's RTNL lock, which a driver may
+// hold for ten seconds while it waits for a dead port. What the readers of events do, and
+// how slowly, is nothing to it.
 //
 // machine and judge have no clock and no sockets: they are given the time and say
 // what they want next. So they are tried in simulated time.

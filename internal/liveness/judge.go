@@ -6,8 +6,13 @@ import "time"
 const (
 	// A dead link is one on which this many echo requests in a row were lost ...
 	lostEchoes = 3
-	// ... over at least this part of an interval: answers take time too.
-	lostOver = 1.5
+	// ... over at least this part of an interval. The peer's kernel answers at once,
+	// in an interrupt, and a full queue on the way is some milliseconds long; so the
+	// last of them was given a quarter of an interval.
+	lostOver = 0.75
+	// Where intervals are short it is at least so long, but not longer than this part.
+	lostLeast = 15 * time.Millisecond
+	lostMost  = 1.5
 	// newcomer is how long an interface that has just appeared may be silent: the peer
 	// gives its end an address, and its agent hears of the cable.
 	newcomer = 3 * time.Second
@@ -50,6 +55,7 @@ type judge struct {
 	upSince time.Time //
 	heard   time.Time // the last packet of a session that is up, or when it came up
 	expect  time.Duration
+	expires time.Time // when the session ends unless a packet comes
 	doubt   time.Time // a session that was up has ended; until then it may come back unnoticed
 
 	asked     time.Time // last echo request
@@ -67,13 +73,13 @@ func newJudge(interval time.Duration, multiplier int, now time.Time) *judge {
 func (j *judge) lapse() time.Duration { return j.interval * time.Duration(j.multiplier) }
 
 // packet tells that the session is up and has received a packet; the next is expected
-// within the given time.
-func (j *judge) packet(now time.Time, expect time.Duration) {
+// within the given time, and the session ends at another.
+func (j *judge) packet(now time.Time, expect time.Duration, expires time.Time) {
 	if !j.up {
 		j.up, j.upSince, j.everUp = true, now, true
 		j.doubt = time.Time{}
 	}
-	j.heard, j.expect = now, expect
+	j.heard, j.expect, j.expires = now, expect, expires
 	j.lost = 0
 }
 
@@ -108,7 +114,8 @@ func (j *judge) down(r reason, now time.Time) {
 		// An agent that starts again is back within the second in which it sends.
 		j.doubt = now.Add(2 * slowest)
 	default:
-		j.doubt = now.Add(2 * j.interval)
+		// Ask anew: the peer is there, one way at least.
+		j.doubt, j.lost = now.Add(2*j.interval), 0
 	}
 }
 
@@ -138,9 +145,15 @@ func (j *judge) silent(now time.Time) bool {
 	return j.lost >= lostEchoes && !now.Before(j.lostSince.Add(j.patience()))
 }
 
+// patience is for how long requests must have been lost.
 func (j *judge) patience() time.Duration {
-	return time.Duration(lostOver * float64(j.interval))
+	interval := float64(j.interval)
+	return time.Duration(max(lostOver*interval, min(float64(lostLeast), lostMost*interval)))
 }
+
+// pace is the time between requests: the last of those that must be lost is given as long
+// for its answer.
+func (j *judge) pace() time.Duration { return j.patience() / lostEchoes }
 
 // advance gives the verdict of this moment.
 func (j *judge) advance(now time.Time) {
@@ -157,10 +170,13 @@ func (j *judge) advance(now time.Time) {
 		}
 	case Alive:
 		switch {
-		case j.doubt.IsZero() || now.Before(j.doubt):
+		case j.doubt.IsZero():
+		case j.silent(now) && !j.answered.After(j.heard):
+			j.decide(Dead, now)
+		case now.Before(j.doubt):
 		case j.answered.After(j.heard):
 			j.decide(Absent, now)
-		case j.silent(now) || j.blind:
+		case j.blind:
 			j.decide(Dead, now)
 		}
 	case Absent:
@@ -208,68 +224,60 @@ func (j *judge) settle() time.Duration {
 	return min(d, settleMost)
 }
 
-// asks is when the next echo request is to be sent; zero: no need.
-func (j *judge) asks() time.Time {
+// asks is when the next echo request is to be sent: from the first of two times on, if
+// somebody is awake anyway, and at the second at the latest; zero: no need.
+func (j *judge) asks() (may, must time.Time) {
 	var every time.Duration
 	switch {
-	case j.blind:
-		return time.Time{}
-	case j.up:
-		if j.verdict == Dead {
-			return time.Time{}
+	case j.blind, j.up && j.verdict == Dead:
+		return may, must
+	case j.up && j.asked.Before(j.heard):
+		// A packet is late: jitter makes them early, never late. It may be waiting in the
+		// socket, so nobody need wake up for that. But whatever comes of it, the answer
+		// is to be there when the session ends.
+		may = j.heard.Add(j.expect + max(j.expect/8, time.Millisecond))
+		must = j.expires.Add(-j.patience() - j.pace())
+		if must.Before(may) {
+			must = may
 		}
-		// A packet is late: jitter makes them early, never late. Whatever comes of it,
-		// the answer will be there when the detection time is over.
-		first := j.heard.Add(j.expect + max(j.expect/8, time.Millisecond))
-		if j.asked.Before(j.heard) {
-			return first
-		}
-		every = j.interval / 2
-	case j.verdict == Alive, j.verdict == Absent && j.lost > 0:
-		every = j.interval / 2
+		return may, must
+	case j.up, j.verdict == Alive, j.verdict == Absent && j.lost > 0:
+		every = j.pace()
 	case j.verdict == Absent:
 		every = j.interval
 	default:
 		every = max(j.interval, slowEcho)
 	}
-	if j.asked.IsZero() {
-		return j.began.Add(every)
+	from := j.asked
+	if from.IsZero() {
+		from = j.began
 	}
-	return j.asked.Add(every)
+	return from.Add(every), from.Add(every)
 }
 
 // deadline is when advance must be called again, if nothing happens before and
 // advance was just called; zero: never.
 func (j *judge) deadline(now time.Time) time.Time {
-	d := j.turning()
-	if !d.After(now) {
-		return time.Time{} // what is missing is an answer, or a question
-	}
-	return d
-}
-
-// turning is the earliest time when the verdict can change by nothing but time.
-func (j *judge) turning() time.Time {
 	var d time.Time
-	quiet := j.lostSince.Add(j.patience())
-	switch j.verdict {
-	case Unknown:
-		d = j.began.Add(newcomer)
-	case Alive:
-		if j.doubt.IsZero() {
-			return d
+	at := func(t time.Time) {
+		if t.After(now) { // else what is missing is an answer, or a question
+			d = earliest(d, t)
 		}
-		d = j.doubt
-	case Absent:
-		d = j.answered.Add(j.lapse())
-	case Dead:
-		if j.up {
-			return j.upSince.Add(j.settle())
-		}
-		return d
 	}
-	if j.lost >= lostEchoes && quiet.After(d) {
-		d = quiet
+	switch {
+	case j.verdict == Unknown:
+		at(j.began.Add(newcomer))
+	case j.verdict == Alive && j.doubt.IsZero():
+		return d
+	case j.verdict == Alive:
+		at(j.doubt)
+	case j.verdict == Absent:
+		at(j.answered.Add(j.lapse()))
+	case j.up:
+		at(j.upSince.Add(j.settle()))
+	}
+	if j.lost >= lostEchoes && j.verdict != Dead {
+		at(j.lostSince.Add(j.patience()))
 	}
 	return d
 }

@@ -19,7 +19,7 @@ func (s *session) receive(p *packet, now time.Time) error {
 	s.machine.receive(p, now)
 	switch {
 	case s.state == stateUp:
-		s.judge.packet(now, s.receiving())
+		s.judge.packet(now, s.receiving(), s.expires())
 	case p.state == stateAdminDown:
 		s.judge.down(ordered, now)
 	case before == stateUp:
@@ -52,6 +52,6 @@ func (s *session) hold(hold bool, now time.Time) {
 // deadline is when something is to be done next, if nothing is received before. The
 // session was just advanced, and has sent what was due; so it is in the future.
 func (s *session) deadline(now time.Time) time.Time {
-	d := earliest(s.machine.deadline(now), s.judge.deadline(now))
-	return earliest(d, s.judge.asks())
+	_, ask := s.judge.asks()
+	return earliest(earliest(s.machine.deadline(now), s.judge.deadline(now)), ask)
 }

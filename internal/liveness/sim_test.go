@@ -49,7 +49,7 @@ func settleDown(t failer, s *session, now time.Time) (sent int) {
 			t.Fatalf("sends without end: %+v", s.machine)
 		}
 	}
-	if a := s.judge.asks(); !a.IsZero() && !now.Before(a) {
+	if may, _ := s.judge.asks(); !may.IsZero() && !now.Before(may) {
 		s.judge.echo(now)
 	}
 	s.judge.advance(now)
@@ -194,7 +194,7 @@ func (s *sim) work(i int) {
 		}
 		s.send(frame{packet: p}, i)
 	}
-	if t := e.judge.asks(); !t.IsZero() && !s.now.Before(t) {
+	if may, _ := e.judge.asks(); !may.IsZero() && !s.now.Before(may) {
 		e.judge.echo(s.now)
 		s.send(frame{echo: true, asked: s.now, by: e.session}, i)
 	}

@@ -1,13 +1,11 @@
 package liveness
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"os"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,39 +29,6 @@ func socketAddr(a netip.Addr, port uint16, index int) unix.Sockaddr {
 		return &unix.SockaddrInet4{Port: int(port), Addr: a.As4()}
 	}
 	return &unix.SockaddrInet6{Port: int(port), Addr: a.As16(), ZoneId: uint32(index)}
-}
-
-// target is an address that send takes as it is.
-type target struct {
-	raw    unix.RawSockaddrInet6 // or what fits into it
-	length uint32
-}
-
-func targetOf(a netip.Addr, port uint16, index int) target {
-	out := target{length: unix.SizeofSockaddrInet6}
-	if a.Is4() {
-		*(*unix.RawSockaddrInet4)(unsafe.Pointer(&out.raw)) = unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: a.As4()}
-		out.length = unix.SizeofSockaddrInet4
-	} else {
-		out.raw = unix.RawSockaddrInet6{Family: unix.AF_INET6, Addr: a.As16(), Scope_id: uint32(index)}
-	}
-	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&out.raw.Port))[:], port)
-	return out
-}
-
-// send sends a datagram without waiting, to the peer to which the socket is connected if
-// no address is given.
-func send(fd int, b []byte, to *target) error {
-	var length uint32
-	if to != nil {
-		length = to.length
-	}
-	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_DONTWAIT,
-		uintptr(unsafe.Pointer(to)), uintptr(length))
-	if errno != 0 {
-		return os.NewSyscallError("sendto", errno)
-	}
-	return nil
 }
 
 type option struct{ level, name, value int }

@@ -72,7 +72,7 @@ func TestVerdicts(t *testing.T) {
 		s := settled(t)
 		s.cut(0)
 		s.after(1, Dead, detection+time.Millisecond)
-		s.after(0, Dead, 2*DefaultInterval+10*time.Millisecond)
+		s.after(0, Dead, 40*time.Millisecond) // what it takes to ask three times
 		s.stays(time.Minute)
 		s.cut()
 		s.after(0, Alive, 2*time.Second)
@@ -207,6 +207,41 @@ func TestVerdicts(t *testing.T) {
 	})
 }
 
+// Nobody wakes up for a packet that may wait in the socket: the loop is awake at least once
+// in an interval. But when a session ends it has been asked for long enough.
+func TestAsks(t *testing.T) {
+	for _, c := range []struct {
+		interval, may, must time.Duration
+		multiplier          int
+	}{
+		{50 * time.Millisecond, 56250 * time.Microsecond, 100 * time.Millisecond, 3},
+		{50 * time.Millisecond, 56250 * time.Microsecond, 56250 * time.Microsecond, 2},
+		{20 * time.Millisecond, 22500 * time.Microsecond, 40 * time.Millisecond, 3},
+		{10 * time.Millisecond, 11250 * time.Microsecond, 11250 * time.Microsecond, 3},
+	} {
+		j := newJudge(c.interval, c.multiplier, epoch)
+		ends := epoch.Add(time.Duration(c.multiplier) * c.interval)
+		j.packet(epoch, c.interval, ends)
+		j.advance(epoch)
+		may, must := j.asks()
+		if may.Sub(epoch) != c.may || must.Sub(epoch) != c.must {
+			t.Errorf("%s x %d: asks from %s on, at %s at the latest, want %s and %s", c.interval, c.multiplier, may.Sub(epoch), must.Sub(epoch), c.may, c.must)
+		}
+		now := must
+		for range lostEchoes {
+			j.echo(now)
+			_, now = j.asks()
+		}
+		if c.multiplier < 3 {
+			continue // the verdict waits until it was asked for long enough
+		}
+		j.down(expired, ends)
+		if j.advance(ends); j.verdict != Dead {
+			t.Errorf("%s x %d: when the session ends, the link is %s", c.interval, c.multiplier, j.verdict)
+		}
+	}
+}
+
 // An engine that was kept from running has not asked, so it blames nobody: neither for
 // packets that could not come while all stood still, nor for one lost answer.
 func TestStandstill(t *testing.T) {
@@ -227,7 +262,7 @@ func TestStandstill(t *testing.T) {
 		}
 	}
 	j := newJudge(DefaultInterval, DefaultMultiplier, epoch)
-	j.packet(epoch, DefaultInterval)
+	j.packet(epoch, DefaultInterval, epoch.Add(DefaultMultiplier*DefaultInterval))
 	j.advance(epoch)
 	j.echo(epoch.Add(60 * time.Millisecond))
 	j.down(expired, epoch.Add(time.Minute))

@@ -203,13 +203,13 @@ func (w *watch) work(now time.Time) {
 		}
 		w.send(&p)
 	}
-	if t := w.judge.asks(); !t.IsZero() && !now.Before(t) {
+	if may, _ := w.judge.asks(); !may.IsZero() && !now.Before(may) {
 		var b [echoLen]byte
 		w.echoes.request(&b, now)
 		// A request that can't be sent is as lost as one that is not answered.
 		w.judge.echo(now)
 		w.count.Echoes++
-		if err := send(w.pinger, b[:], nil); err != nil {
+		if err := w.poller.send(w.pinger, b[:], nil); err != nil {
 			w.count.SendErrors++
 		}
 	}
@@ -222,7 +222,7 @@ func (w *watch) send(p *packet) {
 	if w.sender < 0 {
 		return
 	}
-	if err := send(w.sender, b[:], &w.to); err != nil {
+	if err := w.poller.send(w.sender, b[:], &w.to); err != nil {
 		w.count.SendErrors++
 		return
 	}
