@@ -72,6 +72,32 @@ func TestSilentCable(t *testing.T) {
 	})
 }
 
+// How long a cable that dies again and again must have been good is for liveness to
+// judge. When that calls it alive it is used, however often it has died; and one that is
+// unplugged and plugged just as often is, too.
+func TestDyingCable(t *testing.T) {
+	inWorld(t, 3, "full-mesh", func(w *world) {
+		for range 6 {
+			w.cables["1"].silent = true
+			w.run(500 * time.Millisecond)
+			w.states(mesh.StateDegraded)
+			w.cables["1"].silent = false
+			w.run(500 * time.Millisecond)
+			w.states(mesh.StateConverged)
+		}
+		for range 6 {
+			w.unplug("1")
+			w.run(500 * time.Millisecond)
+			w.plug("1")
+			w.run(time.Second)
+			w.states(mesh.StateConverged)
+		}
+		if way, _ := w.way("n1", "n2", 1); len(way) != 1 {
+			t.Errorf("n1 takes %v to n2", way)
+		}
+	})
+}
+
 // While a driver holds the kernel's lock nothing can be changed, and traffic flows
 // all the same.
 func TestBusyKernel(t *testing.T) {

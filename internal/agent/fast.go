@@ -34,7 +34,7 @@ func (a *Agent) hear(ctx context.Context, e liveness.Event) {
 	changed := false
 	for _, p := range a.shared.ports {
 		if p.Plan.Interface == e.Session.Link.Name {
-			p.hear(now, e.Session.Link.Index, e.Session.Verdict)
+			p.hear(e.Session.Link.Index, e.Session.Verdict)
 			_, changed = p.judge(now, a.shared.watched)
 		}
 	}

@@ -17,11 +17,9 @@ var (
 	linkDown = kind("link-down", finding.Warning, "A planned link carries nothing",
 		"The cable is not plugged, or the peer's interface is not up: a peer that is switched off looks like this. Traffic takes the ways that are left.")
 	linkDead = kind("link-dead", finding.Error, "A link has carrier, and nobody answers",
-		"Both ends are plugged and the driver says that the link is up, but packets do not pass, in one direction at least. Known causes are a hung peer and defects of the driver. Traffic takes the ways that are left, the agent tries to heal the link step by step, and says when only hands help.")
+		"Both ends are plugged and the driver says that the link is up, but packets do not pass, in one direction at least. Known causes are a hung peer and defects of the driver. Traffic takes the ways that are left, the agent tries to heal the link step by step, and says when only hands help. A link that answers again is used when it has done so for half a second, and for longer if it dies again and again, up to ten seconds: then try another cable or port.")
 	linkKept = kind("last-link-kept", finding.Error, "A link is used although nobody answers over it",
 		"There is no other way to some nodes, and silence alone is no proof: a doubtful link is better than none.")
-	linkUnsteady = kind("link-unsteady", finding.Warning, "A link dies again and again",
-		"The link is used again only after it was alive for a while, longer with every death, so that its coming and going does not disturb the mesh. Try another cable or port.")
 	peerAbsent = kind("peer-agent-absent", finding.Info, "The agent of a peer does not answer",
 		"The peer's kernel answers over the link, so the link is fine, but no agent answers there: it is being restarted, or was stopped. A silent failure of this link would be noticed late.")
 	replugNeeded = kind("replug-needed", finding.Error, "A cable must be replugged by hand",

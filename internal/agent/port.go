@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"slices"
 	"time"
 
 	"github.com/usb4mesh/usb4mesh/internal/agent/cables"
@@ -18,25 +17,16 @@ type port struct {
 	presumed bool // its routes stood before this agent started
 	first    time.Time
 	verdict  liveness.Verdict
-	alive    time.Time // since when it is
 
 	usable bool
 	why    string
 	since  time.Time
-	flaps  int         // times that it became unusable
-	deaths []time.Time // by liveness, of late
+	flaps  int // times that it became unusable
 }
 
-const (
-	// verdictDue bounds how long a new link may be without a verdict; the engine
-	// gives one much earlier.
-	verdictDue = 5 * time.Second
-	// A link that dies again and again is used again only after it was alive for a
-	// while, doubled with every death within memory.
-	firstHold   = 500 * time.Millisecond
-	longestHold = 10 * time.Second
-	memory      = time.Minute
-)
+// verdictDue bounds how long a new link may be without a verdict; the engine gives
+// one much earlier.
+const verdictDue = 5 * time.Second
 
 // Reasons for which a link is not usable, as told to the other nodes.
 const (
@@ -45,7 +35,6 @@ const (
 	whySetDown   = "set down"
 	whyNoCarrier = "no carrier"
 	whyUntried   = "not alive yet"
-	whyUnsteady  = cables.Unsteady
 	whyAbsent    = "its kernel answers, its agent does not" // usable all the same
 )
 
@@ -54,22 +43,16 @@ const (
 func (p *port) see(now time.Time, m match.Port, presumed bool) {
 	p.Port = m
 	if index := m.Kernel.Index; index != p.index {
-		p.index, p.presumed, p.first, p.verdict, p.alive = index, presumed, now, liveness.Unknown, time.Time{}
+		p.index, p.presumed, p.first, p.verdict = index, presumed, now, liveness.Unknown
 	}
 }
 
-// hear takes a verdict about the interface of that index.
-func (p *port) hear(now time.Time, index int, v liveness.Verdict) {
-	if index != p.index || v == p.verdict {
-		return
+// hear takes a verdict about the interface of that index. It is believed at once:
+// liveness itself holds down what dies again and again.
+func (p *port) hear(index int, v liveness.Verdict) {
+	if index == p.index {
+		p.verdict = v
 	}
-	if v == liveness.Dead && p.verdict != liveness.Unknown {
-		p.deaths = append(slices.DeleteFunc(p.deaths, func(t time.Time) bool { return now.Sub(t) > memory }), now)
-	}
-	if v == liveness.Alive && p.verdict != liveness.Absent { // absent, it was usable all the time
-		p.alive = now
-	}
-	p.verdict = v
 }
 
 // judge decides whether the link may carry traffic, as far as this end sees. If
@@ -99,13 +82,7 @@ func (p *port) judge(now time.Time, watched bool) (again time.Time, changed bool
 			why = whyUntried
 		}
 	default:
-		hold := p.hold(now)
-		again = p.alive.Add(hold)
-		if usable = hold == 0 || !now.Before(again); usable {
-			again = time.Time{}
-		} else {
-			why = whyUnsteady
-		}
+		usable = true
 	}
 	if changed = usable != p.usable || p.since.IsZero(); changed {
 		if !usable && !p.since.IsZero() {
@@ -116,18 +93,4 @@ func (p *port) judge(now time.Time, watched bool) (again time.Time, changed bool
 	changed = changed || why != p.why
 	p.why = why
 	return again, changed
-}
-
-// hold is how long the link has to be alive before it is used.
-func (p *port) hold(now time.Time) time.Duration {
-	n := 0
-	for _, t := range p.deaths {
-		if now.Sub(t) <= memory {
-			n++
-		}
-	}
-	if n < 2 {
-		return 0
-	}
-	return min(firstHold<<min(n-2, 8), longestHold)
 }

@@ -67,8 +67,6 @@ func (a *Agent) portFindings(p *port) []finding.Finding {
 		return []finding.Finding{finding.New(linkDead, "%s has carrier, and node %s does not answer over it", name, peer)}
 	case whyUnplugged, whySetDown, whyNoCarrier:
 		return []finding.Finding{finding.New(linkDown, "%s carries nothing: %s", name, p.why).Hinted("is node %s running, and the cable plugged?", peer)}
-	case whyUnsteady:
-		return []finding.Finding{finding.New(linkUnsteady, "%s died %d times within a minute", name, len(p.deaths))}
 	case whyAbsent:
 		return []finding.Finding{finding.New(peerAbsent, "the agent of node %s does not answer over %s; its kernel does", peer, name)}
 	}

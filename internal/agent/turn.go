@@ -134,7 +134,7 @@ func (a *Agent) judge(t *turn) {
 		}
 		p.see(now, m, a.loop.turn == 1 && routed(t.have, p.Plan.Interface))
 		if s, ok := sessions[p.Plan.Interface]; ok {
-			p.hear(now, s.Link.Index, s.Verdict) // an event may be on its way still
+			p.hear(s.Link.Index, s.Verdict) // an event may be on its way still
 		}
 		again, news := p.judge(now, a.shared.watched)
 		changed = changed || news

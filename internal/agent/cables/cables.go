@@ -23,30 +23,23 @@ type Say struct {
 // nobody answers. Silence can be an error, of a peer that is too busy to speak.
 const Dead = "dead"
 
-// Unsteady is the reason of a link that is alive again and has to prove itself.
-const Unsteady = "unsteady"
-
 // Out returns the cables that carry nothing, each with the reason. A cable is out
 // if either end says so. What a node said that is not alive any more does not
 // count: its neighbour says what is to say.
 //
-// A cable that is out for silence alone, or because it is unsteady, is put back where
-// there is no other way: a doubtful link is better than none, and so a node never loses
-// its last one. It is in doubtful instead. Those that are alive come first.
+// A cable that is out for silence alone is put back where there is no other way: a
+// doubtful link is better than none, and so a node never loses its last one. It is in
+// doubtful instead.
 func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful map[string]string) {
 	out, doubtful = map[string]string{}, map[string]string{}
-	sure, silent := map[string]bool{}, map[string]bool{}
+	sure := map[string]bool{}
 	says = slices.Clone(says)
 	slices.SortStableFunc(says, func(a, b Say) int { return cmp.Or(cmp.Compare(a.Cable, b.Cable), cmp.Compare(a.Node, b.Node)) })
 	for _, s := range says {
 		if s.Up || !alive(s.Node) {
 			continue
 		}
-		switch s.Why {
-		case Dead:
-			silent[s.Cable] = true
-		case Unsteady:
-		default:
+		if s.Why != Dead {
 			sure[s.Cable] = true
 		}
 		why := s.Node + ": " + s.Why
@@ -61,12 +54,10 @@ func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful 
 			parts.join(c.Ends[0].Node, c.Ends[1].Node)
 		}
 	}
-	for _, still := range []bool{false, true} {
-		for _, c := range p.Cables {
-			if out[c.Name] != "" && !sure[c.Name] && silent[c.Name] == still && parts.join(c.Ends[0].Node, c.Ends[1].Node) {
-				doubtful[c.Name] = out[c.Name]
-				delete(out, c.Name)
-			}
+	for _, c := range p.Cables {
+		if out[c.Name] != "" && !sure[c.Name] && parts.join(c.Ends[0].Node, c.Ends[1].Node) {
+			doubtful[c.Name] = out[c.Name]
+			delete(out, c.Name)
 		}
 	}
 	return out, doubtful
