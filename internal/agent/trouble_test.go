@@ -58,6 +58,10 @@ func TestStranger(t *testing.T) {
 				t.Errorf("not set: %s", s)
 			}
 		}
+		g := w.nodes["n1"].kernel.Guarded()
+		if g == nil || !slices.Equal(g.Strangers, []string{l.Name}) || len(g.Addresses) != 6 || len(g.Ports) != 2 {
+			t.Errorf("guarded is %+v, with %s as stranger", g, l.Name)
+		}
 		w.reaches()
 
 		w.mu.Lock()
@@ -69,6 +73,32 @@ func TestStranger(t *testing.T) {
 		if !w.holds("n1", mesh.Sysctl{Path: "net/ipv6/conf/tbt-n2/disable_ipv6", Value: "0"}) || !w.holds("n1", mesh.Sysctl{Path: "net/ipv4/conf/tbt-n2/forwarding", Value: "1"}) {
 			t.Error("the port is kept from the mesh still")
 		}
+		if g := w.nodes["n1"].kernel.Guarded(); g == nil || len(g.Strangers) > 0 {
+			t.Errorf("guarded is %+v", g)
+		}
+	})
+}
+
+// What was refused is a finding for a while, and a kernel without the filter is one.
+func TestGuardFindings(t *testing.T) {
+	inWorld(t, 3, "full-mesh", func(w *world) {
+		k := w.nodes["n1"].kernel
+		k.Refuse(mesh.Refused{Stranger: 9})
+		w.run(10 * time.Second)
+		if f := w.finds("n1", "outside-refused"); len(f) > 0 {
+			t.Errorf("what a stranger's kernel says by itself is a finding: %v", f)
+		}
+		k.Refuse(mesh.Refused{Forged: 3, Crossing: 4})
+		w.run(10 * time.Second)
+		w.expect("n1", "outside-refused", "3 packets with an address of the mesh were refused, and 4 on")
+		w.states(mesh.StateConverged)
+		w.run(11 * time.Minute)
+		if f := w.finds("n1", "outside-refused"); len(f) > 0 {
+			t.Errorf("it is a finding for ever: %v", f)
+		}
+		k.NoSteering = true
+		w.run(10 * time.Second)
+		w.expect("n1", "no-guard", "nf_tables")
 	})
 }
 
