@@ -12,11 +12,17 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/usb4mesh/usb4mesh/internal/config"
 	"github.com/usb4mesh/usb4mesh/internal/lab"
+	"github.com/usb4mesh/usb4mesh/internal/plan"
 )
 
-// TestMain makes the test binary the keeper of a lab when lab starts it as one.
+// TestMain makes the test binary the keeper of a lab when lab starts it as one, or what
+// a test runs in a node.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == wireArg {
+		os.Exit(wireMain(os.Args[2:]))
+	}
 	if slices.Equal(os.Args[1:], lab.KeeperArgs()) {
 		os.Exit(lab.KeeperMain())
 	}
@@ -35,14 +41,19 @@ func program(t *testing.T) string {
 	return file
 }
 
-// start starts a lab of agents on the cube. The last words of the agents are shown if the
-// test fails.
+// start starts a lab of agents on the cube.
 func start(t *testing.T, program string) *lab.Lab {
 	t.Helper()
 	src, err := os.ReadFile(cubeFile)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startLab(t, program, src)
+}
+
+// startLab starts a lab of agents. Their last words are shown if the test fails.
+func startLab(t *testing.T, program string, src []byte) *lab.Lab {
+	t.Helper()
 	logs := t.TempDir()
 	t.Cleanup(func() {
 		names, _ := filepath.Glob(logs + "/*.log")
@@ -54,7 +65,12 @@ func start(t *testing.T, program string) *lab.Lab {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	l, err := lab.New(ctx, cube(t), lab.Options{Engine: lab.AgentEngine, Cluster: src, Program: program, Logs: logs})
+	c, fs := config.Parse("test.yaml", src)
+	if len(fs) > 0 {
+		t.Fatal(fs)
+	}
+	p, _ := plan.Make(c)
+	l, err := lab.New(ctx, p, lab.Options{Engine: lab.AgentEngine, Cluster: src, Program: program, Logs: logs})
 	if err != nil {
 		if strings.Contains(err.Error(), "the kernel refuses") {
 			t.Skip(err)
