@@ -6,7 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/usb4mesh/usb4mesh/internal/agent/match"
 	"github.com/usb4mesh/usb4mesh/internal/finding"
+	"github.com/usb4mesh/usb4mesh/internal/gossip"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
 )
 
@@ -15,12 +17,62 @@ type guard struct {
 	err     error        // why it does not stand
 	refused mesh.Refused // in all, but for what strangers' kernels chatter
 	at      time.Time    // the last of it
+
+	denied map[string]time.Time // interfaces whose planned peer says that it is not there, since when
+}
+
+// denial is how long the two ends of a cable may say different things of it: they do
+// not see a plug at the same moment, and hear of each other later.
+const denial = 5 * time.Second
+
+// deny notes at which ports somebody bears the name of a node that says of itself, with
+// the key of the mesh, that it is not plugged there. Name and UUID are what a host says
+// of itself over the cable, so that is another one, or the node has no network there;
+// either way nothing of the mesh can come in.
+func (a *Agent) deny(t *turn) {
+	a.mu.Lock()
+	talk := a.shared.gossip
+	a.mu.Unlock()
+	was := a.loop.guard.denied
+	a.loop.guard.denied = map[string]time.Time{}
+	if talk == nil {
+		return
+	}
+	alive := map[string]bool{}
+	for _, m := range talk.Members() {
+		alive[m.Node] = m.Alive
+	}
+	says := map[[2]string]gossip.LinkState{}
+	for _, s := range talk.States() {
+		says[[2]string{s.Node, s.Cable}] = s
+	}
+	for _, p := range t.match.Ports {
+		s, told := says[[2]string{p.Plan.Peer, p.Plan.Cable}]
+		if !p.Part() || !told || !alive[p.Plan.Peer] || s.Up || s.Why != whyUnplugged && s.Why != whyStranger {
+			continue
+		}
+		since, again := was[p.Kernel.Name]
+		if !again {
+			since = t.started
+		}
+		a.loop.guard.denied[p.Kernel.Name] = since
+		if due := since.Add(denial); t.started.Before(due) {
+			a.turnAgain(due)
+		}
+	}
+}
+
+// denied reports whether the planned peer has said for long that it is not at a port.
+func (a *Agent) denied(t *turn, p match.Port) bool {
+	since, ok := a.loop.guard.denied[p.Kernel.Name]
+	return ok && t.started.Sub(since) >= denial
 }
 
 // guard brings the packet filter about that keeps strangers out. It is looked at in
 // every turn, before anything else is changed: a stranger's interface may be up already,
 // by the hand of another manager.
 func (a *Agent) guard(ctx context.Context, t *turn) {
+	a.deny(t)
 	g := &a.loop.guard
 	refused, err := a.parts.kernel.Guard(ctx, a.guardOf(t))
 	if ctx.Err() != nil {
@@ -40,7 +92,7 @@ func (a *Agent) guardOf(t *turn) mesh.Guard {
 	g := mesh.Guard{Outside: t.match.Outside}
 	for _, p := range t.match.Ports {
 		g.Ports = append(g.Ports, p.Plan.Interface)
-		if p.Stranger != "" && p.Kernel.Name != "" {
+		if p.Kernel.Name != "" && (p.Stranger != "" || a.denied(t, p)) {
 			g.Strangers = append(g.Strangers, p.Kernel.Name)
 		}
 	}
@@ -62,6 +114,12 @@ func (a *Agent) guarded(t *turn) {
 	g := a.loop.guard
 	if g.err != nil {
 		t.report(finding.New(noGuard, "strangers are kept out by settings of their interfaces alone: %v", g.err))
+	}
+	for _, p := range t.match.Ports {
+		if p.Part() && a.denied(t, p) {
+			t.report(finding.New(peerDenies, "%s leads to a machine that calls itself %s, and node %s says that it has nothing there; every packet from there is dropped", p.Kernel.Name, p.Plan.Peer, p.Plan.Peer).
+				Hinted("look where the cable leads; if it is node %s, see whether thunderbolt_net is loaded there, and replug the cable", p.Plan.Peer))
+		}
 	}
 	if !g.at.IsZero() && t.started.Sub(g.at) < dropMemory {
 		t.report(finding.New(outsideRefused, "at USB4 ports that the plan does not use, %d packets with an address of the mesh were refused, and %d on their way into the mesh or out of it", g.refused.Forged, g.refused.Crossing).

@@ -79,6 +79,46 @@ func TestStranger(t *testing.T) {
 	})
 }
 
+// A machine with the planned peer's name and UUID is not the peer when the peer says that
+// nothing is plugged there; and it is again, when the peer says so.
+func TestPeerDeniesACable(t *testing.T) {
+	inWorld(t, 3, "full-mesh", func(w *world) {
+		c := w.cables["1"]
+		strangers := func() []string { return w.nodes["n1"].kernel.Guarded().Strangers }
+		far, _ := w.interfaceAt(c, 1)
+		w.mu.Lock()
+		c.model.RemoveService(1)
+		c.plugged, c.index[1] = false, 0
+		w.mu.Unlock()
+		w.must(w.nodes["n2"].kernel.Unplug(far.Name))
+		w.run(2 * time.Second)
+		if s := strangers(); len(s) > 0 {
+			t.Errorf("after two seconds %v are strangers: the ends may not have heard of each other", s)
+		}
+		w.run(8 * time.Second)
+		w.expect("n1", "peer-denies-cable", "tbt-n2")
+		if s := strangers(); !slices.Equal(s, []string{"tbt-n2"}) {
+			t.Errorf("strangers are %v", s)
+		}
+		if f := append(w.finds("n2", "peer-denies-cable"), w.finds("n3", "peer-denies-cable")...); len(f) > 0 {
+			t.Errorf("others say so, too: %v", f)
+		}
+		w.reaches()
+		near, _ := w.interfaceAt(c, 0)
+		w.must(w.nodes["n1"].kernel.Unplug(near.Name))
+		w.mu.Lock()
+		c.model.Unplug()
+		c.index[0] = 0
+		w.mu.Unlock()
+		w.plug("1")
+		w.run(8 * time.Second)
+		w.states(mesh.StateConverged)
+		if s := strangers(); len(s)+len(w.finds("n1", "peer-denies-cable")) > 0 {
+			t.Errorf("strangers are %v, findings %+v", s, w.status("n1").Findings)
+		}
+	})
+}
+
 // What was refused is a finding for a while, and a kernel without the filter is one.
 func TestGuardFindings(t *testing.T) {
 	inWorld(t, 3, "full-mesh", func(w *world) {
