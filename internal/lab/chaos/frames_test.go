@@ -65,6 +65,20 @@ func (e ends) arp(op uint16, sender, target netip.Addr) []byte {
 	return e.frame(unix.ETH_P_ARP, slices.Concat(body, e.from, sender.AsSlice(), e.to, target.AsSlice()))
 }
 
+// again is a UDP packet that was captured, as if it came from another interface. It is
+// made anew, because its sender left the checksum to the hardware.
+func (e ends) again(frame []byte) []byte {
+	at, source := 14+20, 14+12
+	size := 4
+	if binary.BigEndian.Uint16(frame[12:]) == unix.ETH_P_IPV6 {
+		at, source, size = 14+40, 14+8, 16
+	}
+	src, _ := netip.AddrFromSlice(frame[source : source+size])
+	dst, _ := netip.AddrFromSlice(frame[source+size : source+2*size])
+	u := frame[at:]
+	return e.udp(src, dst, binary.BigEndian.Uint16(u), binary.BigEndian.Uint16(u[2:]), u[8:binary.BigEndian.Uint16(u[4:])])
+}
+
 func pseudo(src, dst netip.Addr, protocol byte, body []byte) []byte {
 	n := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
 	return slices.Concat(src.AsSlice(), dst.AsSlice(), n, []byte{0, 0, 0, protocol}, body)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/usb4mesh/usb4mesh/internal/gossip"
 	"github.com/usb4mesh/usb4mesh/internal/lab"
 )
 
@@ -26,6 +28,7 @@ const (
 	wireArg  = "wire"
 	wireSend = "send" // INTERFACE: frames from standard input, as JSON
 	wireSee  = "see"  // until standard input ends: what was seen, as JSON
+	wireTalk = "talk" // until standard input ends: gossip, as its configuration in the standard input says
 	wirePort = 9999   // of UDP, on which "see" listens
 )
 
@@ -54,6 +57,8 @@ func wireMain(args []string) int {
 		err = wireSends(args[1])
 	case len(args) == 1 && args[0] == wireSee:
 		err = wireSees()
+	case len(args) == 1 && args[0] == wireTalk:
+		err = wireTalks()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -83,6 +88,32 @@ func wireSends(name string) error {
 		time.Sleep(200 * time.Microsecond)
 	}
 	return nil
+}
+
+// wireTalks speaks for a node with the key of the one that it runs in.
+func wireTalks() error {
+	var c gossip.Config
+	in := json.NewDecoder(os.Stdin)
+	err := in.Decode(&c)
+	if err == nil {
+		c.Keys, err = gossip.LoadKeys("/run/usb4mesh-lab/gossip.key")
+	}
+	if err != nil {
+		return err
+	}
+	g, err := gossip.Open(c)
+	if err != nil {
+		return err
+	}
+	var says []gossip.LinkState
+	for cable, ends := range c.Cables {
+		if slices.Contains(ends[:], c.Node) {
+			says = append(says, gossip.LinkState{Node: c.Node, Cable: cable, Up: true})
+		}
+	}
+	g.Announce(says)
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	return g.Close()
 }
 
 func wireSees() error {
@@ -162,7 +193,7 @@ func (s *seen) tap(name string, f []byte) {
 	if kind == unix.ETH_P_IPV6 {
 		at = 14 + 40
 	}
-	if len(f) < at+8 {
+	if len(f) < at+8 || kind == unix.ETH_P_IP && f[14+9] != unix.IPPROTO_UDP || kind == unix.ETH_P_IPV6 && f[14+6] != unix.IPPROTO_UDP {
 		return
 	}
 	port := int(binary.BigEndian.Uint16(f[at+2:]))
