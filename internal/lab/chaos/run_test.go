@@ -2,11 +2,13 @@ package chaos
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,19 +28,38 @@ func TestMain(m *testing.M) {
 	if slices.Equal(os.Args[1:], lab.KeeperArgs()) {
 		os.Exit(lab.KeeperMain())
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if built.folder != "" {
+			_ = os.RemoveAll(built.folder)
+		}
+		os.Exit(code)
+	}))
+}
+
+// built is usb4mesh, once one test has needed it.
+var built struct {
+	once   sync.Once
+	folder string
+	err    error
 }
 
 // program builds usb4mesh, whose agent is what the faults are thrown at.
 func program(t *testing.T) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "usb4mesh")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", file, "github.com/usb4mesh/usb4mesh/cmd/usb4mesh")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build usb4mesh: %v\n%s", err, out)
+	built.once.Do(func() {
+		if built.folder, built.err = os.MkdirTemp("", "usb4mesh-chaos"); built.err != nil {
+			return
+		}
+		build := exec.Command("go", "build", "-o", built.folder, "github.com/usb4mesh/usb4mesh/cmd/usb4mesh")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("%w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatalf("build usb4mesh: %v", built.err)
 	}
-	return file
+	return filepath.Join(built.folder, "usb4mesh")
 }
 
 // start starts a lab of agents on the cube.
