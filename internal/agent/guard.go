@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"net/netip"
+	"reflect"
 	"slices"
 	"time"
 
@@ -15,6 +16,8 @@ import (
 // guard is what the packet filter against strangers has told.
 type guard struct {
 	err     error        // why it does not stand
+	stands  mesh.Guard   // what was asked for last
+	looked  time.Time    // and when
 	refused mesh.Refused // in all, but for what strangers' kernels chatter
 	at      time.Time    // the last of it
 
@@ -68,16 +71,24 @@ func (a *Agent) denied(t *turn, p match.Port) bool {
 	return ok && t.started.Sub(since) >= denial
 }
 
-// guard brings the packet filter about that keeps strangers out. It is looked at in
-// every turn, before anything else is changed: a stranger's interface may be up already,
-// by the hand of another manager.
+// relook is how long the filter is believed to stand. To read it costs about as much as
+// to steer; somebody who flushes it tells nobody.
+const relook = 4 * time.Second
+
+// guard brings the packet filter about that keeps strangers out. In a turn it comes
+// before anything else is changed: a stranger's interface may be up already, by the hand
+// of another manager.
 func (a *Agent) guard(ctx context.Context, t *turn) {
 	a.deny(t)
-	g := &a.loop.guard
-	refused, err := a.parts.kernel.Guard(ctx, a.guardOf(t))
+	g, want := &a.loop.guard, a.guardOf(t)
+	if g.err == nil && t.started.Sub(g.looked) < relook && reflect.DeepEqual(want, g.stands) {
+		return
+	}
+	refused, err := a.parts.kernel.Guard(ctx, want)
 	if ctx.Err() != nil {
 		return
 	}
+	g.stands, g.looked = want, t.started
 	if err != nil && g.err == nil {
 		a.log.Error("strangers are kept out by settings alone", "error", err)
 	}

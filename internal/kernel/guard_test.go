@@ -167,3 +167,35 @@ func TestGuardCounts(t *testing.T) {
 		t.Errorf("counted twice: %+v", r)
 	}
 }
+
+// BenchmarkGuard is what an agent pays in every turn, while all stands, and when a
+// stranger has come or gone.
+func BenchmarkGuard(b *testing.B) {
+	if noKernel != "" {
+		b.Skip(noKernel)
+	}
+	n, err := openNamespace()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer n.Close()
+	for _, nodes := range []int{8, 64, 1000} {
+		g := guards()
+		g.Addresses = nil
+		for i := range nodes {
+			g.Addresses = append(g.Addresses, netip.AddrFrom4([4]byte{10, 7, byte(i >> 8), byte(i)}), netip.AddrFrom16([16]byte{0xfd, 0x75, 14: byte(i >> 8), 15: byte(i)}))
+		}
+		for _, changes := range []bool{false, true} {
+			b.Run(fmt.Sprintf("nodes=%d/changes=%t", nodes, changes), func(b *testing.B) {
+				for i := 0; b.Loop(); i++ {
+					if changes {
+						g.Strangers = []string{fmt.Sprintf("thunderbolt%d", i%2)}
+					}
+					if _, err := n.Guard(b.Context(), g); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
