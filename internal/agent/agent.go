@@ -90,7 +90,8 @@ type loop struct {
 	tuned       tune.Wanted
 	tuneError   error
 	watchError  error // why links are not watched
-	prepared    bool  // steering was tried
+	guard       guard
+	prepared    bool // steering was tried
 
 	state      mesh.AgentState
 	stateSince time.Time

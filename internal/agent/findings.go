@@ -35,6 +35,12 @@ var (
 		"Some settings of the plan are not in this kernel, or hidden from this container. The mesh works without; a replug may lose packets for up to a second.")
 	noSteering = kind("no-steering", finding.Warning, "Packets can't be steered past dead links at once",
 		"That is done with nf_tables, which this kernel lacks or the agent may not use (CAP_NET_ADMIN). A link that dies silently is left when the routes are changed, which takes longer while a driver holds the kernel's lock.")
+	noGuard = kind("no-guard", finding.Warning, "Strangers are kept out by settings alone",
+		"A packet filter (nf_tables) refuses what comes from machines that are not of the mesh, also where another manager sets their interface up. This kernel lacks it, or the agent may not use it (CAP_NET_ADMIN). What is left is that such an interface forwards no IPv4 and has no IPv6, until somebody changes that.")
+	outsideRefused = kind("outside-refused", finding.Warning, "A machine that is not of the mesh sent packets as if it were",
+		"A machine at a USB4 port that the plan does not use sent packets with an address of the mesh, or packets that were to pass through this node into the mesh. They were refused, and so is what the mesh would send there. A node that is plugged into the wrong port does this as well. Machines at such ports may speak to this node alone, with addresses of their own.")
+	peerDenies = kind("peer-denies-cable", finding.Error, "The machine at a port is not the one that it says it is, or that one has no network there",
+		"Over the cable a machine gives the name of the planned peer, and a router UUID that may be the peer's. But the peer itself, which has the key of the mesh, says that nothing is plugged there, or another machine. So somebody pretends to be the peer, or the peer's driver has made no interface. Nothing from there can belong to the mesh, and every packet from there is dropped until the two agree.")
 	foreignChanges = kind("foreign-changes", finding.Warning, "Something else undoes the agent's changes",
 		"Addresses, routes or settings of the mesh were removed several times. The agent restores them, but ever less often, so that two managers do not fight at full speed. Tell the other one to leave the interfaces tbt-* and umesh0 alone: `unmanaged-devices` of NetworkManager, `denyinterfaces` of dhcpcd, no .network file of systemd-networkd that matches them.")
 

@@ -35,6 +35,8 @@ type Kernel interface {
 	Steer(ctx context.Context, entries []mesh.Steer) error
 	// Unsteer takes away all that Steer has made.
 	Unsteer(ctx context.Context) error
+	// Guard keeps strangers out, and counts what was refused since the last call.
+	Guard(ctx context.Context, g mesh.Guard) (mesh.Refused, error)
 	Close() error
 }
 

@@ -24,6 +24,7 @@ func (a *Agent) judgeTurn(t *turn) {
 	a.mu.Unlock()
 	a.heard(t, g)
 	a.watched(t, live)
+	a.guarded(t)
 	a.steering.Lock()
 	if a.noSteer != nil {
 		t.report(finding.New(noSteering, "packets can't be steered past a dead link: %v", a.noSteer))

@@ -58,6 +58,10 @@ func TestStranger(t *testing.T) {
 				t.Errorf("not set: %s", s)
 			}
 		}
+		g := w.nodes["n1"].kernel.Guarded()
+		if g == nil || !slices.Equal(g.Strangers, []string{l.Name}) || len(g.Addresses) != 6 || len(g.Ports) != 2 {
+			t.Errorf("guarded is %+v, with %s as stranger", g, l.Name)
+		}
 		w.reaches()
 
 		w.mu.Lock()
@@ -69,6 +73,72 @@ func TestStranger(t *testing.T) {
 		if !w.holds("n1", mesh.Sysctl{Path: "net/ipv6/conf/tbt-n2/disable_ipv6", Value: "0"}) || !w.holds("n1", mesh.Sysctl{Path: "net/ipv4/conf/tbt-n2/forwarding", Value: "1"}) {
 			t.Error("the port is kept from the mesh still")
 		}
+		if g := w.nodes["n1"].kernel.Guarded(); g == nil || len(g.Strangers) > 0 {
+			t.Errorf("guarded is %+v", g)
+		}
+	})
+}
+
+// A machine with the planned peer's name and UUID is not the peer when the peer says that
+// nothing is plugged there; and it is again, when the peer says so.
+func TestPeerDeniesACable(t *testing.T) {
+	inWorld(t, 3, "full-mesh", func(w *world) {
+		c := w.cables["1"]
+		strangers := func() []string { return w.nodes["n1"].kernel.Guarded().Strangers }
+		far, _ := w.interfaceAt(c, 1)
+		w.mu.Lock()
+		c.model.RemoveService(1)
+		c.plugged, c.index[1] = false, 0
+		w.mu.Unlock()
+		w.must(w.nodes["n2"].kernel.Unplug(far.Name))
+		w.run(2 * time.Second)
+		if s := strangers(); len(s) > 0 {
+			t.Errorf("after two seconds %v are strangers: the ends may not have heard of each other", s)
+		}
+		w.run(8 * time.Second)
+		w.expect("n1", "peer-denies-cable", "tbt-n2")
+		if s := strangers(); !slices.Equal(s, []string{"tbt-n2"}) {
+			t.Errorf("strangers are %v", s)
+		}
+		if f := append(w.finds("n2", "peer-denies-cable"), w.finds("n3", "peer-denies-cable")...); len(f) > 0 {
+			t.Errorf("others say so, too: %v", f)
+		}
+		w.reaches()
+		near, _ := w.interfaceAt(c, 0)
+		w.must(w.nodes["n1"].kernel.Unplug(near.Name))
+		w.mu.Lock()
+		c.model.Unplug()
+		c.index[0] = 0
+		w.mu.Unlock()
+		w.plug("1")
+		w.run(8 * time.Second)
+		w.states(mesh.StateConverged)
+		if s := strangers(); len(s)+len(w.finds("n1", "peer-denies-cable")) > 0 {
+			t.Errorf("strangers are %v, findings %+v", s, w.status("n1").Findings)
+		}
+	})
+}
+
+// What was refused is a finding for a while, and a kernel without the filter is one.
+func TestGuardFindings(t *testing.T) {
+	inWorld(t, 3, "full-mesh", func(w *world) {
+		k := w.nodes["n1"].kernel
+		k.Refuse(mesh.Refused{Stranger: 9})
+		w.run(10 * time.Second)
+		if f := w.finds("n1", "outside-refused"); len(f) > 0 {
+			t.Errorf("what a stranger's kernel says by itself is a finding: %v", f)
+		}
+		k.Refuse(mesh.Refused{Forged: 3, Crossing: 4})
+		w.run(10 * time.Second)
+		w.expect("n1", "outside-refused", "3 packets with an address of the mesh were refused, and 4 on")
+		w.states(mesh.StateConverged)
+		w.run(11 * time.Minute)
+		if f := w.finds("n1", "outside-refused"); len(f) > 0 {
+			t.Errorf("it is a finding for ever: %v", f)
+		}
+		k.NoSteering = true
+		w.run(10 * time.Second)
+		w.expect("n1", "no-guard", "nf_tables")
 	})
 }
 

@@ -52,6 +52,7 @@ func (a *Agent) work(ctx context.Context, t *turn) error {
 	if err := a.observe(ctx, t); err != nil {
 		return err
 	}
+	a.guard(ctx, t)
 	a.judge(t)
 	step := a.decide(t)
 	want := a.want(t, step)

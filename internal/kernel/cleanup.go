@@ -45,16 +45,19 @@ func (r *remembering) Apply(ctx context.Context, changes []mesh.Change) error {
 
 // Cleanup gives the kernel back as it was before usb4mesh changed anything,
 // according to memory: no route, rule, address or interface of ours is left, nor
-// what Steer makes, and settings and names are as they were. It returns the
+// what Steer and Guard make, and settings and names are as they were. It returns the
 // changes that stand, also beside an error; on an *ApplyError it may be called
 // again. An empty memory still finds all that bears our mark.
 func Cleanup(ctx context.Context, k interface {
 	Door
 	Steerer
+	Guarder
 }, memory *mesh.Memory) ([]mesh.Change, error) {
 	var stand []mesh.Change
-	if err := k.Unsteer(ctx); err != nil && !errors.Is(err, ErrNoSteering) {
-		return nil, err
+	for _, undo := range []func(context.Context) error{k.Unsteer, k.Unguard} {
+		if err := undo(ctx); err != nil && !errors.Is(err, ErrNoSteering) {
+			return nil, err
+		}
 	}
 	var refused *ApplyError
 	for round := 0; ; round++ {

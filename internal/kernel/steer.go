@@ -48,6 +48,9 @@ type steering struct {
 	rules  *nftables.Conn
 	socket *netlink.Conn // of rules
 	failed error         // why there is none
+
+	guard   sync.Mutex   // one Guard at a time; taken before mu
+	counted mesh.Refused // what its counters said last
 }
 
 // open must be called on a thread inside the namespace.
@@ -90,8 +93,13 @@ func (k *Kernel) Steer(ctx context.Context, entries []mesh.Steer) error {
 
 // Unsteer removes everything that Steer has made. It may be called again.
 func (k *Kernel) Unsteer(ctx context.Context) error {
-	return k.steering.transact(ctx, func(c *nftables.Conn) error {
-		c.DelTable(c.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: steerName}))
+	return k.steering.dropTable(ctx, steerName)
+}
+
+// dropTable removes a table, whether it is there or not.
+func (s *steering) dropTable(ctx context.Context, name string) error {
+	return s.transact(ctx, func(c *nftables.Conn) error {
+		c.DelTable(c.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: name}))
 		return nil
 	})
 }
@@ -102,10 +110,10 @@ func (s *steering) transact(ctx context.Context, fill func(*nftables.Conn) error
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("kernel: steer: %w", err)
+		return fmt.Errorf("kernel: packet filter: %w", err)
 	}
 	if s.failed != nil {
-		return fmt.Errorf("kernel: steer: %w (%w)", ErrNoSteering, s.failed)
+		return fmt.Errorf("kernel: packet filter: %w (%w)", ErrNoSteering, s.failed)
 	}
 	deadline := time.Now().Add(steerPatience)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
@@ -125,7 +133,7 @@ func (s *steering) transact(ctx context.Context, fill func(*nftables.Conn) error
 	if unsupported(err) {
 		err = fmt.Errorf("%w (%w)", ErrNoSteering, err)
 	}
-	return fmt.Errorf("kernel: steer: %w", err)
+	return fmt.Errorf("kernel: packet filter: %w", err)
 }
 
 // drain drops the answers to a transaction that failed, so that they are not

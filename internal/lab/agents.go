@@ -42,6 +42,10 @@ func (w *world) agentOp(ctx context.Context, req request) (any, error) {
 		return decode(req, func(a vandalArgs) (any, error) { return w.vandalize(ctx, a) })
 	case opWays:
 		return w.ways(), nil
+	case opStray:
+		return decode(req, func(a strayArgs) (any, error) { return w.stray(a) })
+	case opTidy:
+		return nil, w.tidy()
 	case opVerify:
 		return w.verify(ctx)
 	case opCleanup:

@@ -173,6 +173,24 @@ func (c *cable) remove(end int) error {
 	return c.onLink(end, (*netlink.Handle).LinkDel)
 }
 
+// pull takes a cable out that is plugged, in whatever way it is cut.
+func (c *cable) pull() error {
+	if c.cut == Delete {
+		return nil
+	}
+	if c.watch != nil {
+		c.watch.stop()
+		c.watch = nil
+	}
+	var errs []error
+	if c.cut == Silent || c.cut == OneWay { // the tables would outlive the interface
+		errs = append(errs, c.connect(0))
+	}
+	errs = append(errs, c.remove(0))
+	c.cut = Delete
+	return errors.Join(errs...)
+}
+
 // silence makes one end deaf; unsilence undoes it.
 func (c *cable) silence(end int) error {
 	return c.onLink(end, func(_ *netlink.Handle, l netlink.Link) error {

@@ -52,7 +52,7 @@ func (l *Lab) Exec(ctx context.Context, c Command, streams [3]*os.File, signals 
 }
 
 func (w *world) exec(ctx context.Context, s *session, a execArgs) (int, error) {
-	n, err := w.node(a.Node)
+	n, err := w.inhabited(a.Node)
 	if err != nil {
 		return 0, err
 	}

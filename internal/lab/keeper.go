@@ -260,7 +260,7 @@ func (k *keeperServer) handle(ctx context.Context, s *session, req request) (any
 		return decode(req, func(a bareArgs) (any, error) { return w.bare(ctx, a) })
 	case opUsage, opDetours, opDisturb:
 		return w.compareOp(ctx, s, req.Op)
-	case opAgent, opAgents, opPower, opVandal, opVerify, opWays, opCleanup:
+	case opAgent, opAgents, opPower, opVandal, opStray, opTidy, opVerify, opWays, opCleanup:
 		return w.agentOp(ctx, req)
 	case opExec:
 		return decode(req, func(a execArgs) (any, error) { return w.exec(ctx, s, a) })

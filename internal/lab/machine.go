@@ -57,22 +57,61 @@ type modelPort struct {
 func newMachines(nodes []*Node) (*machines, error) {
 	m := &machines{nodes: map[*Node]*machine{}}
 	for _, n := range nodes {
-		k := &machine{model: hwtest.New(n.Name), domains: map[string]*hwtest.Domain{}}
-		for _, l := range n.Plan.Links {
-			if pci := pciOf(l.Port); k.domains[pci] == nil {
-				kind := hwtest.AMD
-				if l.Port.Adapter != 0 {
-					kind = hwtest.Intel
-				}
-				k.domains[pci] = k.model.AddDomain(pci, kind)
-			}
-		}
-		m.nodes[n] = k
-		if err := m.boot(n); err != nil {
+		if err := m.add(n, n.Name); err != nil {
 			return nil, errors.Join(err, m.close())
 		}
 	}
 	return m, nil
+}
+
+// add makes the model of a node, which tells peers its name.
+func (m *machines) add(n *Node, name string) error {
+	m.mu.Lock()
+	k := &machine{model: hwtest.New(name), domains: map[string]*hwtest.Domain{}}
+	for _, l := range n.Plan.Links {
+		k.domain(l.Port)
+	}
+	m.nodes[n] = k
+	m.mu.Unlock()
+	return m.boot(n)
+}
+
+// domain returns the controller of a port; one that is not there yet is added.
+func (k *machine) domain(p mesh.Port) *hwtest.Domain {
+	pci := pciOf(p)
+	if k.domains[pci] == nil {
+		kind := hwtest.AMD
+		if p.Adapter != 0 {
+			kind = hwtest.Intel
+		}
+		k.domains[pci] = k.model.AddDomain(pci, kind)
+	}
+	return k.domains[pci]
+}
+
+// provide gives a node the controller of a port that the plan does not use.
+func (m *machines) provide(n *Node, p mesh.Port) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := m.nodes[n]
+	k.domain(p)
+	return k.disk.write(k.model.FS)
+}
+
+// claim makes a node tell the UUID of another one's router.
+func (m *machines) claim(n *Node, p mesh.Port, other *Node, of mesh.Port) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.nodes[n].domain(p).UUID = m.nodes[other].domain(of).UUID
+}
+
+// drop forgets a node.
+func (m *machines) drop(n *Node) error {
+	err := m.halt(n)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.nodes, n)
+	return err
 }
 
 // pciOf returns the PCI address in a port's ID_PATH: 0000:c7:00.5.

@@ -40,6 +40,9 @@ func (w *world) power(ctx context.Context, a powerArgs) (Moment, error) {
 	if isDark != a.On {
 		return Moment{}, fmt.Errorf("node %s: its power is as wanted already", n.Name)
 	}
+	if len(w.strays.cables) > 0 {
+		return Moment{}, errors.New("cables are plugged otherwise than planned: tidy up first")
+	}
 	m := Moment{Begin: now()}
 	if a.On {
 		err = w.powerOn(ctx, e, n)
@@ -60,15 +63,7 @@ func (w *world) powerOff(e *agentEngine, n *Node) error {
 		if c.nodes[0] != n && c.nodes[1] != n || c.cut == Delete {
 			continue
 		}
-		if c.watch != nil {
-			c.watch.stop()
-			c.watch = nil
-		}
-		if c.cut == Silent || c.cut == OneWay { // the tables would outlive the interface
-			errs = append(errs, c.connect(0))
-		}
-		errs = append(errs, c.remove(0))
-		c.cut = Delete
+		errs = append(errs, c.pull())
 		plugged = append(plugged, c)
 	}
 	w.dark[n] = plugged

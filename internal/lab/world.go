@@ -26,6 +26,7 @@ type world struct {
 
 	machines *machines          // nil unless the engine wants them
 	dark     map[*Node][]*cable // of a node without power: what is plugged in it
+	strays   strays             // what is plugged otherwise than planned
 
 	mu    sync.Mutex // cables are cut and plugged one at a time
 	index int        // of the next interfaces
@@ -127,7 +128,7 @@ func (w *world) close() error {
 		err = w.engine.Stop()
 	}
 	if w.machines != nil {
-		err = errors.Join(err, w.machines.close())
+		err = errors.Join(err, w.depart(), w.machines.close())
 	}
 	for _, n := range w.nodes {
 		n.close()

@@ -49,6 +49,7 @@ type Result struct {
 	Ports    []Port            // in the order of the plan
 	Names    map[int]string    // planned names of interfaces that bear others, by index
 	Seen     map[string]string // UUIDs of peers that are what they should be
+	Outside  []string          // interfaces of USB4 ports that the plan does not use
 	Findings []finding.Finding
 }
 
@@ -156,6 +157,10 @@ func (m *matcher) stranger(h mesh.USB4Link, planned string) string {
 	return describe(h.Peer)
 }
 
+// longestName bounds what of a stranger's name is repeated. Linux knows no longer ones
+// (__NEW_UTS_LEN); hardware may send thousands of bytes.
+const longestName = 64
+
 // host is the first label of a host name; "" for one that is not set.
 func host(name string) string {
 	name, _, _ = strings.Cut(name, ".")
@@ -167,6 +172,9 @@ func host(name string) string {
 
 func describe(p mesh.PeerHost) string {
 	name := p.Name
+	if len(name) > longestName {
+		name = strings.ToValidUTF8(name[:longestName], "") + "..."
+	}
 	if host(name) == "" {
 		name = "a machine without a name"
 	}
@@ -211,12 +219,17 @@ func (m *matcher) unplanned() {
 		if m.taken[h.XDomain] {
 			continue
 		}
+		if l := m.kernel(h); l.Name != "" {
+			m.result.Outside = append(m.result.Outside, l.Name)
+		}
 		who := m.Routers[h.Peer.UUID]
 		if who == "" {
 			who = host(h.Peer.Name)
 		}
 		if m.Plan.Node(who) == nil || who == m.Node {
-			continue // the port is free for whatever else its owner likes
+			// The port is free for whatever its owner likes, as long as it is not the mesh.
+			m.report(finding.New(freePort, "%s is cabled as %s to controller %s, to a port which the plan does not use; it is kept out of the mesh", describe(h.Peer), h.XDomain, h.PCI))
+			continue
 		}
 		m.report(finding.New(unplannedPort, "node %s is cabled as %s to controller %s, to a port which the plan does not use", who, h.XDomain, h.PCI).
 			Hinted("plug the cable where the plan has it, or add it to the cluster file"))

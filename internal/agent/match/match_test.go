@@ -1,10 +1,13 @@
 package match
 
 import (
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/usb4mesh/usb4mesh/internal/finding"
 	"github.com/usb4mesh/usb4mesh/internal/hw"
 	"github.com/usb4mesh/usb4mesh/internal/hw/hwtest"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
@@ -158,14 +161,32 @@ func TestPortsThatThePlanDoesNotUse(t *testing.T) {
 	w := newTriangle()
 	w.in.Plan.Nodes[0].Links = w.in.Plan.Nodes[0].Links[:1]
 	w.plug(1, "c")
-	if diff := cmp.Diff([]string{"cable-at-unplanned-port"}, codes(w.find(t))); diff != "" {
+	r := w.find(t)
+	if diff := cmp.Diff([]string{"cable-at-unplanned-port"}, codes(r)); diff != "" {
 		t.Errorf("a node there (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"thunderbolt0"}, r.Outside); diff != "" {
+		t.Errorf("outside (-want +got):\n%s", diff)
 	}
 	w = newTriangle()
 	w.in.Plan.Nodes[0].Links = w.in.Plan.Nodes[0].Links[:1]
 	w.plug(1, "x")
-	if r := w.find(t); len(r.Findings) > 0 {
-		t.Errorf("a free port is its owner's: %v", r.Findings)
+	r = w.find(t)
+	if diff := cmp.Diff([]string{"stranger-at-free-port"}, codes(r)); diff != "" {
+		t.Errorf("a machine of the owner (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"thunderbolt0"}, r.Outside); diff != "" || r.Findings[0].Severity != finding.Info {
+		t.Errorf("outside (-want +got):\n%s, %v", diff, r.Findings)
+	}
+}
+
+// What a stranger calls itself is repeated in findings, in part.
+func TestLongNames(t *testing.T) {
+	w := newTriangle()
+	w.plug(0, "x").SetEnd(0, "device_name", strings.Repeat("é", 2000))
+	r := w.find(t)
+	if got := r.Ports[0].Stranger; len(got) > 200 || !utf8.ValidString(got) || !strings.Contains(got, "é...") {
+		t.Errorf("it is called %q", got)
 	}
 }
 

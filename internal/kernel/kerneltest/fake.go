@@ -41,6 +41,8 @@ type Fake struct {
 	sysctls map[string]string
 	index   int
 	steered []mesh.Steer
+	guard   *mesh.Guard
+	refused mesh.Refused
 	wakes   map[chan struct{}]bool
 }
 

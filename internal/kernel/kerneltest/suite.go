@@ -16,6 +16,7 @@ import (
 type Fixture interface {
 	kernel.Door
 	kernel.Steerer
+	kernel.Guarder
 	// Watch tells of changes, see kernel.Kernel.
 	Watch(ctx context.Context) (<-chan struct{}, error)
 	// Plug makes a port's interface, with a peer that offers carrier.
@@ -56,6 +57,7 @@ func Suite(t *testing.T, open func() Fixture) {
 		{"a name that is taken stays with its owner", nameTaken},
 		{"rules by mark", markedRules},
 		{"steering", steering},
+		{"guarding", guarding},
 		{"cleaning up gives back what was", cleaningUp},
 		{"cleaning up knows interfaces by their index", cleaningUpAfterReplug},
 		{"cleaning up without a memory", cleaningUpWithoutMemory},

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/usb4mesh/usb4mesh/internal/lab"
+	"github.com/usb4mesh/usb4mesh/internal/mesh"
 )
 
 // Options say what Run does.
@@ -182,6 +184,8 @@ func (r *runner) do(ctx context.Context, s Step) (string, error) {
 		return "", errors.Join(r.l.Agent(ctx, s.Node, lab.AgentKill), r.l.StartAgentAt(ctx, s.Node, s.Offset))
 	case Foreign:
 		return r.l.Vandalize(ctx, s.Node, s.What, s.Pick)
+	case Eve:
+		return "", r.eve(ctx, s)
 	case Reboot:
 		_, off := r.l.Power(ctx, s.Node, false)
 		_, on := r.l.Power(ctx, s.Node, true)
@@ -226,6 +230,32 @@ func (r *runner) dead(ctx context.Context, s Step, do func() error) error {
 		return err
 	}
 	return errors.Join(do(), r.l.Agent(ctx, s.Node, lab.AgentStart))
+}
+
+// eve plugs a stranger's machine in place of a cable. The mesh must settle as without
+// the cable, and say who is there.
+func (r *runner) eve(ctx context.Context, s Step) error {
+	if _, err := r.l.Stranger(ctx, lab.Socket{Node: s.Node, Cable: s.Cable}, lab.Stranger{Name: string(Eve), Managed: true}); err != nil {
+		return err
+	}
+	v, _, _, err := r.settle(ctx)
+	if err != nil {
+		return err
+	}
+	if len(v.Wrong) > 0 {
+		return &wrongError{"with a stranger plugged in", v.Wrong}
+	}
+	infos, err := r.l.Agents(ctx)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(infos, func(i lab.AgentInfo) bool { return i.Node == s.Node })
+	if !slices.ContainsFunc(infos[at].Status.Links, func(k mesh.LinkStatus) bool {
+		return k.Cable == s.Cable && strings.HasPrefix(k.Stranger, string(Eve)) && !k.Usable
+	}) {
+		return &wrongError{"with a stranger plugged in", []string{fmt.Sprintf("node %s does not say that a stranger is at the port of cable %s", s.Node, s.Cable)}}
+	}
+	return r.l.Tidy(ctx)
 }
 
 // kept wants every pair that is connected to answer, now and a moment later.

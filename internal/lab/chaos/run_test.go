@@ -2,47 +2,79 @@ package chaos
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/usb4mesh/usb4mesh/internal/config"
 	"github.com/usb4mesh/usb4mesh/internal/lab"
+	"github.com/usb4mesh/usb4mesh/internal/plan"
 )
 
-// TestMain makes the test binary the keeper of a lab when lab starts it as one.
+// TestMain makes the test binary the keeper of a lab when lab starts it as one, or what
+// a test runs in a node.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == wireArg {
+		os.Exit(wireMain(os.Args[2:]))
+	}
 	if slices.Equal(os.Args[1:], lab.KeeperArgs()) {
 		os.Exit(lab.KeeperMain())
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if built.folder != "" {
+			_ = os.RemoveAll(built.folder)
+		}
+		os.Exit(code)
+	}))
+}
+
+// built is usb4mesh, once one test has needed it.
+var built struct {
+	once   sync.Once
+	folder string
+	err    error
 }
 
 // program builds usb4mesh, whose agent is what the faults are thrown at.
 func program(t *testing.T) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "usb4mesh")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", file, "github.com/usb4mesh/usb4mesh/cmd/usb4mesh")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build usb4mesh: %v\n%s", err, out)
+	built.once.Do(func() {
+		if built.folder, built.err = os.MkdirTemp("", "usb4mesh-chaos"); built.err != nil {
+			return
+		}
+		build := exec.Command("go", "build", "-o", built.folder, "github.com/usb4mesh/usb4mesh/cmd/usb4mesh")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("%w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatalf("build usb4mesh: %v", built.err)
 	}
-	return file
+	return filepath.Join(built.folder, "usb4mesh")
 }
 
-// start starts a lab of agents on the cube. The last words of the agents are shown if the
-// test fails.
+// start starts a lab of agents on the cube.
 func start(t *testing.T, program string) *lab.Lab {
 	t.Helper()
 	src, err := os.ReadFile(cubeFile)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startLab(t, program, src)
+}
+
+// startLab starts a lab of agents. Their last words are shown if the test fails.
+func startLab(t *testing.T, program string, src []byte) *lab.Lab {
+	t.Helper()
 	logs := t.TempDir()
 	t.Cleanup(func() {
 		names, _ := filepath.Glob(logs + "/*.log")
@@ -54,7 +86,12 @@ func start(t *testing.T, program string) *lab.Lab {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	l, err := lab.New(ctx, cube(t), lab.Options{Engine: lab.AgentEngine, Cluster: src, Program: program, Logs: logs})
+	c, fs := config.Parse("test.yaml", src)
+	if len(fs) > 0 {
+		t.Fatal(fs)
+	}
+	p, _ := plan.Make(c)
+	l, err := lab.New(ctx, p, lab.Options{Engine: lab.AgentEngine, Cluster: src, Program: program, Logs: logs})
 	if err != nil {
 		if strings.Contains(err.Error(), "the kernel refuses") {
 			t.Skip(err)

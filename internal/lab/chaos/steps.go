@@ -26,6 +26,7 @@ const (
 	Foreign Kind = "foreign" // somebody else takes something from a kernel
 	Reboot  Kind = "reboot"  // a node loses its power and gets it back
 	Clock   Kind = "clock"   // an agent starts again, and its clocks have jumped
+	Eve     Kind = "eve"     // a machine that is not of the plan is plugged in place of a cable, for a while
 )
 
 // weights say how often a step is of a kind. The sum is of no matter.
@@ -34,7 +35,7 @@ var weights = []struct {
 	weight int
 }{
 	{Unplug, 16}, {Replug, 0 /* see kind */}, {Silent, 12}, {OneWay, 10}, {Flap, 8}, {Kill, 8}, {Restart, 5},
-	{Blind, 4}, {Foreign, 18}, {Reboot, 4}, {Clock, 5},
+	{Blind, 4}, {Foreign, 18}, {Reboot, 4}, {Clock, 5}, {Eve, 6},
 }
 
 // Step is one step.
@@ -61,7 +62,7 @@ func (s Step) String() string {
 		text += " node " + s.Node
 	}
 	switch s.Kind {
-	case OneWay:
+	case OneWay, Eve:
 		text += fmt.Sprintf(" end %d", s.End)
 	case Flap:
 		text += fmt.Sprintf(" %d times, %s apart", s.Times, s.Pause)
@@ -113,6 +114,9 @@ func (g *generator) next() Step {
 	case Unplug, Silent, OneWay:
 		s.Cable, s.End = g.cable(false), g.rnd.IntN(2)
 		g.out[s.Cable] = s.Kind
+	case Eve:
+		s.Cable, s.End = g.cable(false), g.rnd.IntN(2)
+		s.Node = g.end(s.Cable, s.End)
 	case Flap:
 		s.Cable, s.End = g.cable(false), g.rnd.IntN(2)
 		s.Times, s.Pause = 2+g.rnd.IntN(4), time.Duration(g.rnd.IntN(120))*time.Millisecond
@@ -151,7 +155,7 @@ func (g *generator) kind() Kind {
 		if x -= weight; x >= 0 {
 			continue
 		}
-		needsCable := slices.Contains([]Kind{Unplug, Silent, OneWay, Flap, Blind}, w.kind)
+		needsCable := slices.Contains([]Kind{Unplug, Silent, OneWay, Flap, Blind, Eve}, w.kind)
 		if needsCable && len(g.out) == cables {
 			return Replug
 		}
