@@ -15,6 +15,7 @@ import (
 
 	"github.com/usb4mesh/usb4mesh/internal/bench"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
+	"github.com/usb4mesh/usb4mesh/internal/remote"
 )
 
 // fakeDoor plays nodes: what a client measures comes from rate.
@@ -28,7 +29,8 @@ type fakeDoor struct {
 	now     int
 }
 
-func (d *fakeDoor) Run(ctx context.Context, node string, args []string, in io.Reader, out io.Writer) error {
+func (d *fakeDoor) Run(ctx context.Context, node string, job remote.Job, in io.Reader, out io.Writer) error {
+	args := job.Args()
 	flag := func(name string) string {
 		if i := slices.Index(args, name); i >= 0 {
 			return args[i+1]
