@@ -218,10 +218,10 @@ func (a *Agent) serveHold(conn *tls.Conn, r request, from netip.Addr) {
 		_, _ = conn.Read(make([]byte, 1)) // whatever comes is the end
 		unhook()
 	}
-	over := s.ctx.Err() != nil
+	over := a.over(s)
 	a.release(s)
-	if over {
-		a.end(conn, codeOver, errors.New("the time of the survey is over, or the agent ends"))
+	if over != nil {
+		a.end(conn, codeOver, over)
 	}
 	a.log.Info("measurements end", "for", s.who, "after", time.Since(s.since).Round(time.Millisecond))
 }
@@ -264,9 +264,9 @@ func (a *Agent) serveJob(conn *tls.Conn, r request) {
 		args = append(args, "--root", a.config.Root)
 	}
 	err = a.run(ctx, args, in, output{a, conn})
-	switch {
-	case s.ctx.Err() != nil:
-		a.end(conn, codeOver, errors.New("the survey ended meanwhile"))
+	switch over := a.over(s); {
+	case over != nil:
+		a.end(conn, codeOver, over)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		a.end(conn, codeFailed, fmt.Errorf("it took longer than %s", r.Job.time()))
 	case err != nil:

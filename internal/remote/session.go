@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -29,20 +30,33 @@ func clock(t time.Time) string { return t.Format("15:04:05") }
 
 // hold makes a session the one that this agent works for, or says for whom it does.
 func (a *Agent) hold(r request, from netip.Addr) (*session, error) {
-	who := a.owner[from]
-	if who == "" {
-		who = fmt.Sprintf("%q at %s", r.Coordinator, from)
+	who := fmt.Sprintf("%q at %s", r.Coordinator, from)
+	if a.owner[from] != "" {
+		who = "node " + a.owner[from]
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.held != nil {
-		return nil, fmt.Errorf("%s", a.held.busy())
+		return nil, errors.New(a.held.busy())
 	}
 	now := time.Now()
 	s := &session{id: r.Session, who: who, since: now, until: now.Add(r.Limit), room: make(chan struct{}, maxJobs)}
 	s.ctx, s.cancel = context.WithDeadline(a.ctx, s.until)
 	a.held = s
 	return s, nil
+}
+
+// over says why a session is over; nil while it is not.
+func (a *Agent) over(s *session) error {
+	switch {
+	case a.ctx.Err() != nil:
+		return errors.New("the agent ends, or uses another plan now")
+	case errors.Is(s.ctx.Err(), context.DeadlineExceeded):
+		return errors.New("the time of the survey is over")
+	case s.ctx.Err() != nil:
+		return errors.New("the survey has ended")
+	}
+	return nil
 }
 
 // release ends what the session has begun, and then lets the next one in.
@@ -62,7 +76,7 @@ func (a *Agent) join(id string) (s *session, err error) {
 	defer a.mu.Unlock()
 	s = a.held
 	if s == nil || s.id != id || s.ctx.Err() != nil {
-		return nil, fmt.Errorf("the session does not hold this node any more")
+		return nil, errors.New("the session does not hold this node any more")
 	}
 	select {
 	case s.room <- struct{}{}:

@@ -3,6 +3,7 @@ package survey
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,7 +57,8 @@ func ask(ctx context.Context, d Door, node string, job remote.Job, v any) error 
 // server is a running `bench server` on a node.
 type server struct {
 	port uint16
-	end  func() // ends it and waits
+	end  func()       // ends it and waits
+	lost func() error // why it ended before it was told to; nil if it runs
 }
 
 // startServer starts a server on a node's addresses, which takes tests only from
@@ -75,7 +77,14 @@ func startServer(ctx context.Context, d Door, node string, at, from []netip.Addr
 		in.Close()
 	}()
 	var once sync.Once
-	s := &server{end: func() {
+	s := &server{lost: func() error {
+		select {
+		case <-ended:
+			return fmt.Errorf("node %s: the server ended early: %w", node, cmp.Or(failure, io.EOF))
+		default:
+			return nil
+		}
+	}, end: func() {
 		once.Do(func() {
 			hold.Close()
 			select {

@@ -258,7 +258,7 @@ func (s *surveyor) pair(ctx context.Context, i int) {
 	}
 	nodes := p.nodes(s.plan)
 	before := s.evidence(ctx, nodes)
-	r, err := measure(ctx, s.door, p.From, p.Source, p.Destination, s.servers[p.To].port, s.o.Task)
+	r, err := s.measure(ctx, p)
 	after := s.evidence(ctx, nodes)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -274,6 +274,24 @@ func (s *surveyor) pair(ctx context.Context, i int) {
 		}
 	}
 }
+
+// measure has a client run. Where that fails because the server is gone, the server's
+// end says more than the client's words.
+func (s *surveyor) measure(ctx context.Context, p Path) (bench.Result, error) {
+	to := s.servers[p.To]
+	if err := to.lost(); err != nil {
+		return bench.Result{}, err
+	}
+	r, err := measure(ctx, s.door, p.From, p.Source, p.Destination, to.port, s.o.Task)
+	if err != nil && ctx.Err() == nil {
+		time.Sleep(lostGrain) // both ends see it at about the same time
+		err = cmp.Or(to.lost(), err)
+	}
+	return r, err
+}
+
+// lostGrain is what the news of a server's end may take.
+const lostGrain = 100 * time.Millisecond
 
 // evidence reads the counters of nodes; nil for a node that does not answer.
 func (s *surveyor) evidence(ctx context.Context, nodes []string) []*bench.Evidence {
