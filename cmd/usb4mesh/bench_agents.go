@@ -55,9 +55,7 @@ func (s *surveyFlags) agentsDoor(ctx context.Context, p *mesh.Plan, src []byte, 
 	}
 	var nodes []string
 	for _, n := range p.Nodes {
-		if slices.ContainsFunc(paths, func(q survey.Path) bool { return touches(p, q, n.Name) }) {
-			nodes = append(nodes, n.Name)
-		}
+		nodes = append(nodes, n.Name) // those on no path too: another survey would disturb this one
 	}
 	held, err := remote.Hold(ctx, c, nodes, longest)
 	if err != nil {
@@ -68,13 +66,6 @@ func (s *surveyFlags) agentsDoor(ctx context.Context, p *mesh.Plan, src []byte, 
 		return nil, nil, fmt.Errorf("no agent of the mesh can be asked: %w%s", missing[nodes[0]], elsewhere)
 	}
 	return agentDoor{held}, func() error { held.Close(); return nil }, nil
-}
-
-// touches reports whether a node is on a path: it is measured, or its counters tell.
-func touches(p *mesh.Plan, q survey.Path, node string) bool {
-	return q.From == node || q.To == node || slices.ContainsFunc(p.Cables, func(c mesh.CablePlan) bool {
-		return slices.Contains(q.Cables, c.Name) && (c.Ends[0].Node == node || c.Ends[1].Node == node)
-	})
 }
 
 // coordinatorName is what agents call this machine: its node, if it has the identity

@@ -410,7 +410,7 @@ func TestJobsThatAreRefused(t *testing.T) {
 		{job(w.serve("n1"), func(j *Job) { j.Server.From = []netip.Addr{outside} }), "192.0.2.1 is no identity of another node"},
 		{job(w.serve("n1"), func(j *Job) { j.Server.From = nil }), "1 to 512 plain addresses"},
 		{job(w.serve("n1"), func(j *Job) { j.Server.At = make([]netip.Addr, 1) }), "1 to 512 plain addresses"},
-		{job(w.serve("n1"), func(j *Job) { j.Server.Limit = 200 * time.Hour }), "limit must be"},
+		{job(w.serve("n1"), func(j *Job) { j.Server.Limit = 2 * MaxSurvey }), "limit must be"},
 	} {
 		w.args = nil
 		err := k.Run(t.Context(), "n1", tt.job, strings.NewReader(""), io.Discard)

@@ -55,7 +55,7 @@ const (
 	maxAddresses = 512
 	minPort      = 1024
 	// MaxSurvey is how long one coordinator may have the agents for itself.
-	MaxSurvey = 100 * time.Hour
+	MaxSurvey = 1000 * time.Hour
 	// lookTime is how long reading counters or hardware may take.
 	lookTime = 30 * time.Second
 )
