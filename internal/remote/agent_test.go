@@ -437,7 +437,9 @@ func TestManyJobs(t *testing.T) {
 	}
 	cancel()
 	for range maxJobs {
-		<-ended
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
 	}
 	w.await("n1", 0)
 }

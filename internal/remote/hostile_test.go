@@ -304,3 +304,25 @@ func FuzzAnswers(f *testing.F) {
 		}
 	})
 }
+
+// Only so much is read of somebody before he has proven the key.
+func TestLittleIsReadBefore(t *testing.T) {
+	here, there := net.Pipe()
+	defer here.Close()
+	defer there.Close()
+	go func() {
+		for {
+			if _, err := there.Write(make([]byte, 1000)); err != nil {
+				return
+			}
+		}
+	}()
+	f := &frugal{Conn: here, left: helloBytes}
+	if n, err := io.Copy(io.Discard, f); n != helloBytes || !errors.Is(err, errTooMuch) {
+		t.Errorf("%d bytes, %v; want %d", n, err, helloBytes)
+	}
+	f.proven = true
+	if _, err := io.ReadFull(f, make([]byte, 2*helloBytes)); err != nil {
+		t.Error(err)
+	}
+}

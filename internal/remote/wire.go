@@ -87,7 +87,7 @@ func parseRequest(b []byte) (request, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&r); err != nil {
-		return request{}, fmt.Errorf("the request is not understood: %.100s", err)
+		return request{}, fmt.Errorf("the request is not understood: %w", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return request{}, errors.New("something comes after the request")

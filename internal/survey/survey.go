@@ -118,11 +118,11 @@ func (s *surveyor) progress(stage string, done, total int, left time.Duration) {
 
 // Longest is how long a survey of paths may take, all hardship included.
 func Longest(paths []Path, t Task, load bool) time.Duration {
-	pairs := time.Duration(len(paths) + 1)
+	times := (len(paths) + 1) * (1 + confirmations)
 	if load {
-		pairs += 2
+		times += 2
 	}
-	return pairs*(t.Duration+t.Latency+30*time.Second)*(1+confirmations) + 5*time.Minute
+	return time.Duration(times)*(t.Duration+t.Latency+30*time.Second) + 5*time.Minute
 }
 
 // start starts a server on each node that something is sent to. A node on which none
