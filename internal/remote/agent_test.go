@@ -246,6 +246,21 @@ func TestJobs(t *testing.T) {
 	}
 }
 
+// A job whose hold is lost ends, whether its own connection shows it or not.
+func TestJobEndsWithItsHold(t *testing.T) {
+	w := newTown(t, 2, keyA)
+	k := w.mustHold(nil)
+	ended := make(chan error, 1)
+	go func() { ended <- k.Run(t.Context(), "n1", w.measure("n1", "n2"), nil, io.Discard) }()
+	w.await("n1", 1)
+	lost := errors.New("the other machine is gone")
+	k.nodes["n1"].lose(lost)
+	if err := <-ended; !errors.Is(err, lost) {
+		t.Error(err)
+	}
+	w.await("n1", 0)
+}
+
 // Whoever holds the agents has them alone, and says so to others.
 func TestBusy(t *testing.T) {
 	w := newTown(t, 3, keyA)

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -102,16 +103,16 @@ func (k *Coordinator) take(ctx context.Context, node string, limit time.Duration
 	}()
 	var conn *tls.Conn
 	for _, id := range k.config.Members[node] {
-		h.at = netip.AddrPortFrom(id, k.config.port())
-		if conn, err = k.ask(ctx, node, h.at, request{Limit: limit}); err == nil {
+		at := netip.AddrPortFrom(id, k.config.port())
+		c, failed := k.ask(ctx, node, at, request{Limit: limit})
+		if failed == nil {
+			h.at, conn = at, c
 			break
 		}
-	}
-	if err != nil {
-		return err
+		err = cmp.Or(err, failed) // the first says most: a machine may have no IPv6
 	}
 	if conn == nil {
-		return fmt.Errorf("node %s has no identity", node)
+		return cmp.Or(err, fmt.Errorf("node %s has no identity", node))
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(dialTime))
 	kind, body, err := readFrame(conn, maxRequest)
