@@ -15,6 +15,7 @@ import (
 	"github.com/usb4mesh/usb4mesh/internal/bench"
 	"github.com/usb4mesh/usb4mesh/internal/lab"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
+	"github.com/usb4mesh/usb4mesh/internal/remote"
 	"github.com/usb4mesh/usb4mesh/internal/survey"
 )
 
@@ -24,6 +25,7 @@ type surveyFlags struct {
 	family     string
 	pairs      []string
 	lab, ssh   bool
+	key        string
 	attach     bool
 	load       string
 	save       bool
@@ -43,8 +45,10 @@ func newBenchCommand() *cobra.Command {
 		Short:   "Measure every pair, and say whether it is good",
 		Long: `bench measures all ordered pairs of a mesh: throughput, round trips idle and under load,
 and the largest packet that gets through, one pair after the other or, with --parallel, in
-rounds of pairs that share no node and no cable. It runs this program on the nodes, over
-ssh with --ssh, or in a lab on this machine with --lab.
+rounds of pairs that share no node and no cable. It runs on a node, and asks the agents of
+all nodes to measure; it has to read the mesh's key, so it is for root and the agent's user.
+With --ssh it asks no agent but runs this program on the nodes over ssh, with --lab in a lab
+on this machine.
 
 Each pair is judged: against what links of the trained speed reach, against the other
 cables, against earlier surveys (--save keeps them), and transit against the cables on the
@@ -54,7 +58,8 @@ bench server and bench client measure between two machines by hand, and speak th
 of iperf3.
 
 Exit code 4 if a pair is not good.`,
-		Example: `  usb4mesh bench examples/seed-identity/mesh.yaml --lab --duration 1s
+		Example: `  usb4mesh bench /etc/usb4mesh/mesh.yaml --streams 4 --save
+  usb4mesh bench examples/seed-identity/mesh.yaml --lab --duration 1s
   usb4mesh bench examples/seed-identity/mesh.yaml --ssh --html report.html --save
   usb4mesh bench server --bind 127.0.0.1 --port 5299 --limit 1s`,
 		Args:              cobra.ExactArgs(1),
@@ -64,7 +69,9 @@ Exit code 4 if a pair is not good.`,
 	f := cmd.Flags()
 	f.BoolVar(&s.lab, "lab", false, "build the mesh in a lab on this machine and measure there")
 	f.BoolVar(&s.attach, "running", false, "with --lab: measure in the lab that lab up started")
-	f.BoolVar(&s.ssh, "ssh", false, "measure on the nodes, over ssh")
+	f.BoolVar(&s.ssh, "ssh", false, "measure on the nodes over ssh, without their agents")
+	f.StringVar(&s.key, "key", "", "file with the mesh's keys, for the agents (as the cluster file says if not given)")
+	_ = cmd.MarkFlagFilename("key")
 	s.sshOptions.add(f)
 	f.StringVar(&s.family, "family", "", "ipv4 or ipv6; default is ipv4 if the plan has it")
 	f.StringSliceVar(&s.pairs, "pair", nil, "only this pair, such as 01-02, in both directions (repeatable)")
@@ -89,7 +96,7 @@ func (s *surveyFlags) run(cmd *cobra.Command, file string) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	p, err := loadPlan(cmd, file)
+	p, src, err := loadPlanSource(cmd, file)
 	if err != nil {
 		return err
 	}
@@ -113,15 +120,15 @@ func (s *surveyFlags) run(cmd *cobra.Command, file string) error {
 		}
 		talk.step(lab.Progress{Stage: stage, Done: p.Done, Total: p.Total})
 	}
-	door, end, err := s.door(ctx, p, talk)
+	door, end, err := s.door(ctx, p, src, paths, talk)
 	if err != nil {
 		return err
 	}
-	if s.ssh {
+	if !s.lab {
 		s.o.Hardware = func(ctx context.Context, node string) (mesh.Hardware, error) {
 			var out bounded
 			out.limit = sshBytes
-			if err := door.Run(ctx, node, []string{"discover", "--json"}, strings.NewReader(""), &out); err != nil {
+			if err := door.Run(ctx, node, remote.Job{Do: remote.Hardware}, strings.NewReader(""), &out); err != nil {
 				return mesh.Hardware{}, err
 			}
 			return readHardware(out.Bytes())
@@ -143,8 +150,8 @@ func (s *surveyFlags) check() error {
 	switch {
 	case s.lab && s.ssh:
 		return usageError("--lab and --ssh exclude each other")
-	case !s.lab && !s.ssh:
-		return usageError("say where: --lab measures in a lab on this machine, --ssh on the nodes")
+	case s.key != "" && (s.lab || s.ssh):
+		return usageError("--key is for the agents, which --lab and --ssh do without")
 	case s.attach && !s.lab:
 		return usageError("--running goes with --lab")
 	case s.family != "" && s.family != lab.IPv4 && s.family != lab.IPv6:
@@ -156,9 +163,12 @@ func (s *surveyFlags) check() error {
 	case s.o.Task.Duration < 100*time.Millisecond || s.o.Task.Duration > bench.MaxDuration:
 		return usageError("--duration must be 100ms to %s", bench.MaxDuration)
 	}
-	s.o.Where, s.o.Load, s.o.Now = "ssh", s.load != "", time.Now()
-	if s.lab {
+	s.o.Where, s.o.Load, s.o.Now = "agents", s.load != "", time.Now()
+	switch {
+	case s.lab:
 		s.o.Where = "lab"
+	case s.ssh:
+		s.o.Where = "ssh"
 	}
 	s.o.Task.Interval = max(100*time.Millisecond, s.o.Task.Duration/20)
 	if !s.noLatency {
@@ -197,7 +207,11 @@ func (s *surveyFlags) wanted(from, to string) bool {
 }
 
 // door opens the way into the nodes; end closes it.
-func (s *surveyFlags) door(ctx context.Context, p mesh.Plan, talk *progress) (survey.Door, func() error, error) {
+func (s *surveyFlags) door(ctx context.Context, p mesh.Plan, src []byte, paths []survey.Path, talk *progress) (survey.Door, func() error, error) {
+	if !s.lab && !s.ssh {
+		talk.step(lab.Progress{Stage: "asking the agents"})
+		return s.agentsDoor(ctx, &p, src, paths)
+	}
 	if s.ssh {
 		d, err := s.sshOptions.door(&p)
 		return d, func() error { return nil }, err

@@ -16,12 +16,13 @@ import (
 
 	"github.com/usb4mesh/usb4mesh/internal/lab"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
+	"github.com/usb4mesh/usb4mesh/internal/remote"
 )
 
 // labDoor runs this program in the nodes of a lab.
 type labDoor struct{ lab *lab.Lab }
 
-func (d labDoor) Run(ctx context.Context, node string, args []string, in io.Reader, out io.Writer) error {
+func (d labDoor) Run(ctx context.Context, node string, job remote.Job, in io.Reader, out io.Writer) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -52,7 +53,7 @@ func (d labDoor) Run(ctx context.Context, node string, args []string, in io.Read
 		_, _ = io.Copy(inWrite, in)
 		inWrite.Close()
 	}()
-	code, err := d.lab.Exec(ctx, lab.Command{Node: node, Argv: append([]string{self}, args...), Env: os.Environ()}, [3]*os.File{inRead, outWrite, errWrite}, nil)
+	code, err := d.lab.Exec(ctx, lab.Command{Node: node, Argv: append([]string{self}, job.Args()...), Env: os.Environ()}, [3]*os.File{inRead, outWrite, errWrite}, nil)
 	inRead.Close()
 	outWrite.Close()
 	errWrite.Close()
@@ -126,9 +127,9 @@ type sshDoor struct {
 	hosts           map[string]string
 }
 
-func (d *sshDoor) Run(ctx context.Context, node string, args []string, in io.Reader, out io.Writer) error {
-	words := make([]string, 0, len(args)+1)
-	for _, a := range append([]string{d.remote}, args...) {
+func (d *sshDoor) Run(ctx context.Context, node string, job remote.Job, in io.Reader, out io.Writer) error {
+	var words []string
+	for _, a := range append([]string{d.remote}, job.Args()...) {
 		words = append(words, quote(a))
 	}
 	// The program on the far side ends with its standard input, so a broken

@@ -86,6 +86,7 @@ type loop struct {
 	heals       []mesh.HealStep
 	memory      memoryFile
 	talk        talk
+	measuring   measuring
 	tuner       Tuner // nil before the node was quiet for the first time
 	tuned       tune.Wanted
 	tuneError   error

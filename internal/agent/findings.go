@@ -46,6 +46,8 @@ var (
 
 	gossipOff = kind("gossip-off", finding.Warning, "The nodes do not tell each other which links are down",
 		"Gossip needs a key file, the same on every node, or `gossip: plain` in the cluster file. Without it every node only knows its own links: a single cut is survived all the same, a second one may not be.")
+	benchOff = kind("bench-off", finding.Info, "Other nodes can't have this node measured",
+		"`usb4mesh bench` asks the agents, at a TCP port of their identities. This agent can't listen there: another program may hold the port. Everything else works.")
 	livenessOff = kind("liveness-off", finding.Warning, "Links are not watched",
 		"BFD does not run, so a link that has carrier and carries nothing is not noticed. Another BFD daemon on this machine may hold the port.")
 	livenessStranger = kind("bfd-stranger", finding.Warning, "BFD packets that no peer of the plan sends",

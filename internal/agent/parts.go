@@ -9,6 +9,7 @@ import (
 	"github.com/usb4mesh/usb4mesh/internal/kernel"
 	"github.com/usb4mesh/usb4mesh/internal/liveness"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
+	"github.com/usb4mesh/usb4mesh/internal/remote"
 )
 
 // parts are what the agent works with: the real ones, or fakes of a test.
@@ -22,6 +23,8 @@ type parts struct {
 	openLiveness func(context.Context, liveness.Config) (Liveness, error)
 	openGossip   func(gossip.Config) (Gossip, error)
 	loadKeys     func(path string) ([][]byte, error)
+
+	openMeasuring func(remote.Config) (Measurer, error)
 
 	openTuner func() (Tuner, error)
 	notify    func(state string) // tells systemd
@@ -75,4 +78,5 @@ type Gossip interface {
 var (
 	_ Liveness = (*liveness.Engine)(nil)
 	_ Gossip   = (*gossip.Gossip)(nil)
+	_ Measurer = (*remote.Agent)(nil)
 )

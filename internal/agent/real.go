@@ -15,6 +15,7 @@ import (
 	"github.com/usb4mesh/usb4mesh/internal/kernel"
 	"github.com/usb4mesh/usb4mesh/internal/liveness"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
+	"github.com/usb4mesh/usb4mesh/internal/remote"
 )
 
 // realParts are those of this machine. Kernel and hardware are opened by start.
@@ -24,9 +25,16 @@ func realParts(o Options) parts {
 		openHardware: func() (Hardware, error) { return openMachine(o.Root) },
 		openLiveness: func(ctx context.Context, c liveness.Config) (Liveness, error) { return liveness.Open(ctx, c) },
 		openGossip:   func(c gossip.Config) (Gossip, error) { return gossip.Open(c) },
-		loadKeys:     gossip.LoadKeys,
-		openTuner:    func() (Tuner, error) { return openTuner(o) },
-		notify:       sdNotify,
+		loadKeys:     func(path string) ([][]byte, error) { return gossip.LoadKeys(path) },
+		openMeasuring: func(c remote.Config) (Measurer, error) {
+			m, err := remote.Listen(c)
+			if err != nil {
+				return nil, err // not a Measurer that is nil
+			}
+			return m, nil
+		},
+		openTuner: func() (Tuner, error) { return openTuner(o) },
+		notify:    sdNotify,
 	}
 }
 

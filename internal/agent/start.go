@@ -38,6 +38,7 @@ func (a *Agent) stop() {
 	if live != nil {
 		errs = append(errs, live.Close())
 	}
+	a.closeMeasuring()
 	a.closeGossip()
 	if a.loop.tuner != nil {
 		errs = append(errs, a.loop.tuner.Close())

@@ -107,19 +107,11 @@ func (a *Agent) openGossip() (Gossip, error) {
 	for _, k := range p.Cables {
 		c.Cables[k.Name] = [2]string{k.Ends[0].Node, k.Ends[1].Node}
 	}
-	file := cmp.Or(a.options.Key, settings.Key)
-	switch {
-	case settings.Gossip == mesh.GossipPlain && a.options.Key == "":
-		c.Plain = true
-	case file == "" && !exists(DefaultKey):
-		return nil, errNoKey
-	default:
-		keys, err := a.parts.loadKeys(cmp.Or(file, DefaultKey))
-		if err != nil {
-			return nil, err
-		}
-		c.Keys = keys
+	var err error
+	if c.Keys, err = a.keys(); err != nil {
+		return nil, err
 	}
+	c.Plain = settings.Gossip == mesh.GossipPlain && a.options.Key == ""
 	g, err := a.parts.openGossip(c)
 	if err != nil {
 		return nil, err
@@ -145,6 +137,29 @@ func (a *Agent) openGossip() (Gossip, error) {
 		}
 	}()
 	return g, nil
+}
+
+// keys reads the keys of the mesh: none, and no error, where its agents have none on
+// purpose.
+func (a *Agent) keys() ([][]byte, error) {
+	settings := a.loop.cluster.Agent
+	file := KeyFile(settings, a.options.Key)
+	switch {
+	case file == "":
+		return nil, nil
+	case file == DefaultKey && !exists(file) && a.options.Key == "" && settings.Key == "":
+		return nil, errNoKey
+	}
+	return a.parts.loadKeys(file)
+}
+
+// KeyFile is where the keys of a mesh are: as a flag says, as the cluster file says, or
+// at DefaultKey; "" if the mesh has none.
+func KeyFile(settings mesh.AgentSettings, flag string) string {
+	if flag == "" && (settings.Gossip == mesh.GossipPlain || settings.Gossip == mesh.GossipOff) {
+		return ""
+	}
+	return cmp.Or(flag, settings.Key, DefaultKey)
 }
 
 func (a *Agent) closeGossip() {

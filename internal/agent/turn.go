@@ -66,6 +66,7 @@ func (a *Agent) work(ctx context.Context, t *turn) error {
 	}
 	a.prepareSteering(ctx)
 	a.speak(t)
+	a.offerMeasuring(t)
 	a.heal(ctx, t)
 	a.tune(t)
 	return nil

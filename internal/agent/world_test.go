@@ -24,6 +24,7 @@ import (
 	"github.com/usb4mesh/usb4mesh/internal/liveness"
 	"github.com/usb4mesh/usb4mesh/internal/liveness/livenesstest"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
+	"github.com/usb4mesh/usb4mesh/internal/remote"
 	"github.com/usb4mesh/usb4mesh/internal/tune"
 )
 
@@ -49,8 +50,11 @@ type worldNode struct {
 	once    bool
 	rebinds []string
 	tuner   worldTuner
-	notes   []string // to systemd
-	state   string   // folder
+	notes   []string        // to systemd
+	state   string          // folder
+	asks    []remote.Config // what measuring was opened with
+	asking  int             // opened and not ended
+	noPort  error
 
 	agent *Agent
 	live  *livenesstest.Fake
@@ -185,13 +189,14 @@ func (w *world) start(name string) {
 	n.live = livenesstest.New()
 	live := n.live
 	a.parts = parts{
-		openKernel:   func() (Kernel, error) { return n.kernel, nil },
-		openHardware: func() (Hardware, error) { return &worldHardware{n}, nil },
-		openLiveness: func(context.Context, liveness.Config) (Liveness, error) { return live, nil },
-		openGossip:   func(gossip.Config) (Gossip, error) { return w.talk.Open(name), nil },
-		openTuner:    func() (Tuner, error) { return &n.tuner, nil },
-		loadKeys:     func(string) ([][]byte, error) { return nil, nil },
-		notify:       func(s string) { w.mu.Lock(); defer w.mu.Unlock(); n.notes = append(n.notes, s) },
+		openKernel:    func() (Kernel, error) { return n.kernel, nil },
+		openHardware:  func() (Hardware, error) { return &worldHardware{n}, nil },
+		openLiveness:  func(context.Context, liveness.Config) (Liveness, error) { return live, nil },
+		openGossip:    func(gossip.Config) (Gossip, error) { return w.talk.Open(name), nil },
+		openTuner:     func() (Tuner, error) { return &n.tuner, nil },
+		loadKeys:      func(string) ([][]byte, error) { return [][]byte{{1}}, nil },
+		openMeasuring: n.openMeasuring,
+		notify:        func(s string) { w.mu.Lock(); defer w.mu.Unlock(); n.notes = append(n.notes, s) },
 	}
 	a.options.Key = "test" // has no file: the fake needs none
 	n.agent, n.ended = a, make(chan error, 1)

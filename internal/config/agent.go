@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net/netip"
 	"path"
 	"strconv"
@@ -21,6 +22,9 @@ var (
 // many readers of YAML.
 const none = "none"
 
+// Ports that packages gossip and remote use where the file names none.
+const gossipPort, benchPort = 7946, 7947
+
 var agentRule = &rule{
 	types:  mapping,
 	doc:    "Settings of the agents, the same on every node.",
@@ -36,8 +40,11 @@ var agentRule = &rule{
 			doc: "Address of /metrics, /healthz and /status.json, or none. 127.0.0.1:9469 if left out."}},
 		{"latency", false, &rule{types: number, kind: badNumber, min: 1, max: 10000, sample: "100",
 			doc: "How long a processor may take to wake up, in microseconds: small values make the mesh answer faster and cost power. As the machine likes if left out."}},
-		{"ports", false, &rule{types: mapping, doc: "UDP ports, where others need the usual ones.", sample: "{gossip: 7946}", keys: []key{
+		{"bench", false, &rule{types: words, kind: badValue, enum: []string{"encrypted", none}, sample: "encrypted",
+			doc: "Whether agents make the measurements of usb4mesh bench. encrypted: for who has the key; without one, for nobody. none: not at all."}},
+		{"ports", false, &rule{types: mapping, doc: "Ports, where others need the usual ones.", sample: "{gossip: 7946}", keys: []key{
 			{"gossip", false, &rule{types: number, kind: badNumber, min: 1, max: 65535, sample: "7946", doc: "Port of gossip, UDP and TCP. 7946 if left out."}},
+			{"bench", false, &rule{types: number, kind: badNumber, min: 1, max: 65535, sample: "7947", doc: "Port at which agents are asked for measurements, TCP. 7947 if left out."}},
 			{"bfd", false, &rule{types: number, kind: badNumber, min: 1, max: 65535, sample: "3784", doc: "Port of BFD. 3784 if left out, which is that of RFC 5881."}},
 		}}},
 	},
@@ -69,12 +76,21 @@ func (r *reader) readAgent(v *value) {
 	if l := v.get("latency"); l != nil && l.ok {
 		a.Latency = l.number
 	}
+	if b := v.get("bench").str(); b == none {
+		a.Bench = mesh.BenchOff
+	}
 	ports := v.get("ports")
 	if p := ports.get("gossip"); p != nil && p.ok {
 		a.GossipPort = p.number
 	}
+	if p := ports.get("bench"); p != nil && p.ok {
+		a.BenchPort = p.number
+	}
 	if p := ports.get("bfd"); p != nil && p.ok {
 		a.BFDPort = p.number
+	}
+	if a.Bench == "" && a.Gossip != mesh.GossipOff && cmp.Or(a.GossipPort, gossipPort) == cmp.Or(a.BenchPort, benchPort) {
+		r.report(ports, finding.New(badNumber, "gossip and measurements both use TCP port %d", cmp.Or(a.BenchPort, benchPort)).Hinted("give one of them another port, or turn measurements off: `bench: none`"))
 	}
 	if key := v.get("key"); key != nil && (a.Gossip == mesh.GossipPlain || a.Gossip == mesh.GossipOff) {
 		r.report(key, finding.New(conflictingKeys, "a key is named, and gossip is %s", a.Gossip).Hinted("delete one of the two"))
@@ -87,7 +103,7 @@ func formatAgent(b *strings.Builder, a mesh.AgentSettings) {
 		return
 	}
 	b.WriteString("\nagent:\n")
-	for _, s := range []struct{ key, value string }{{"liveness", a.Liveness}, {"gossip", a.Gossip}, {"key", a.Key}, {"metrics", a.Metrics}} {
+	for _, s := range []struct{ key, value string }{{"liveness", a.Liveness}, {"gossip", a.Gossip}, {"key", a.Key}, {"metrics", a.Metrics}, {"bench", a.Bench}} {
 		if s.value != "" {
 			b.WriteString("  " + s.key + ": " + quoted(s.value) + "\n")
 		}
@@ -98,6 +114,9 @@ func formatAgent(b *strings.Builder, a mesh.AgentSettings) {
 	var ports []string
 	if a.GossipPort != 0 {
 		ports = append(ports, "gossip: "+strconv.Itoa(a.GossipPort))
+	}
+	if a.BenchPort != 0 {
+		ports = append(ports, "bench: "+strconv.Itoa(a.BenchPort))
 	}
 	if a.BFDPort != 0 {
 		ports = append(ports, "bfd: "+strconv.Itoa(a.BFDPort))

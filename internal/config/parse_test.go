@@ -311,7 +311,7 @@ func TestEverything(t *testing.T) {
 			{Name: "3", Ends: [2]mesh.Endpoint{{Node: "3"}, {Node: "01"}},
 				Addresses: []netip.Addr{netip.MustParseAddr("fd00:7::1"), netip.MustParseAddr("fd00:7::2")}},
 		},
-		Agent: mesh.AgentSettings{Liveness: "fast", Gossip: "encrypted", Key: "/etc/usb4mesh/mesh.key", Metrics: "[::1]:9469", Latency: 50, GossipPort: 7947, BFDPort: 4784},
+		Agent: mesh.AgentSettings{Liveness: "fast", Gossip: "encrypted", Key: "/etc/usb4mesh/mesh.key", Metrics: "[::1]:9469", Latency: 50, GossipPort: 7947, BFDPort: 4784, BenchPort: 7948, Bench: mesh.BenchOff},
 	}
 	if diff := cmp.Diff(want, c, netipValues...); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -22,10 +23,10 @@ const (
 
 // LoadKeys reads the keys of the mesh, one a line, base64 or hexadecimal; empty
 // lines and lines that begin with # are left out. The first key encrypts, all
-// decrypt. The file must belong to root or to the user of this process, and be
-// readable for nobody but owner and group. The error is a finding.Finding that
-// says what to do; it never holds a byte of the file.
-func LoadKeys(path string) ([][]byte, error) {
+// decrypt. The file must belong to root, to the user of this process or to one of
+// owners (user ids), and be readable for nobody but owner and group. The error is a
+// finding.Finding that says what to do; it never holds a byte of the file.
+func LoadKeys(path string, owners ...int) ([][]byte, error) {
 	f, err := os.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -38,7 +39,7 @@ func LoadKeys(path string) ([][]byte, error) {
 	if err != nil {
 		return nil, finding.New(badKey, "the key file %s: %v", path, err)
 	}
-	if err := guarded(path, info); err != nil {
+	if err := guarded(path, info, owners); err != nil {
 		return nil, err
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
@@ -52,7 +53,7 @@ func LoadKeys(path string) ([][]byte, error) {
 }
 
 // guarded refuses a file that others can read or change.
-func guarded(path string, info fs.FileInfo) error {
+func guarded(path string, info fs.FileInfo, owners []int) error {
 	if !info.Mode().IsRegular() {
 		return finding.New(badKey, "the key file %s is no file but %s", path, info.Mode().Type())
 	}
@@ -60,7 +61,7 @@ func guarded(path string, info fs.FileInfo) error {
 		return finding.New(badKey, "the key file %s has mode %04o: others can read it, or more than its owner change it", path, info.Mode().Perm()).
 			Hinted("chmod 0600 %s; if others have read it, make a new key", path)
 	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 && int(st.Uid) != os.Geteuid() && !slices.Contains(owners, int(st.Uid)) {
 		return finding.New(badKey, "the key file %s belongs to user %d, neither to root nor to this process", path, st.Uid).Hinted("chown root %s", path)
 	}
 	return nil

@@ -94,6 +94,11 @@ func TestLoadKeysOwner(t *testing.T) {
 	}
 	_, err := LoadKeys(path)
 	expectFinding(t, err, "belongs to user 12345")
+	_, err = LoadKeys(path, 12344)
+	expectFinding(t, err, "belongs to user 12345")
+	if keys, err := LoadKeys(path, 12344, 12345); err != nil || len(keys) != 1 {
+		t.Errorf("where the owner is expected: %d keys, %v", len(keys), err)
+	}
 }
 
 func manyKeys(n int) string {

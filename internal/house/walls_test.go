@@ -43,6 +43,7 @@ var walls = map[string]struct {
 	"gossip":     {floor: 4},
 	"status":     {floor: 4},
 	"tune":       {floor: 4},
+	"remote":     {floor: 4},
 	"design":     {floor: 5, pure: true},
 	"agent":      {floor: 5},
 	"lab":        {floor: 5},

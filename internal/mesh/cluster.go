@@ -42,6 +42,8 @@ type AgentSettings struct {
 	Key        string // file with the keys of gossip
 	GossipPort int
 	BFDPort    int
+	BenchPort  int    // for measurements that other nodes ask for
+	Bench      string // "none": agents take none
 	Metrics    string // address:port of HTTP, or "none"
 	Latency    int    // of processors that sleep, in µs; 0 as the machine likes
 }
@@ -52,6 +54,9 @@ const (
 	LivenessFast   = "fast"   // 20 ms x 3, on a real-time thread
 	LivenessOff    = "none"
 )
+
+// BenchOff says that agents make no measurements for others.
+const BenchOff = "none"
 
 // Kinds of gossip.
 const (

@@ -1,6 +1,6 @@
 // Package survey measures every pair of a mesh and says whether it is good.
 //
-// It runs this very program in the nodes, through a Door: a server where data
+// It has this very program run in the nodes, through a Door: a server where data
 // arrives, a client where it leaves, and a reading of the kernel's counters before
 // and after. Pairs are scheduled so that no two tests share a node or a cable.
 // What was measured is judged against the trained speed of the link, against the

@@ -3,25 +3,27 @@ package survey
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/usb4mesh/usb4mesh/internal/bench"
+	"github.com/usb4mesh/usb4mesh/internal/remote"
 )
 
-// Door runs this program in the nodes of a mesh: in a lab, or over ssh.
+// Door has this program run in the nodes of a mesh: by their agents, over ssh, or in a
+// lab.
 type Door interface {
-	// Run runs the program with the arguments on a node until it ends, ctx ends, or
-	// (for a program that waits for it) in ends. The error holds what it said.
-	Run(ctx context.Context, node string, args []string, in io.Reader, out io.Writer) error
+	// Run has a node do a job until it is done, ctx ends, or (for a server) in ends. The
+	// error holds what the program said.
+	Run(ctx context.Context, node string, job remote.Job, in io.Reader, out io.Writer) error
 }
 
 // Limits of what a node may answer.
@@ -40,14 +42,14 @@ func (l *limited) Write(p []byte) (int, error) {
 	return l.Buffer.Write(p)
 }
 
-// ask runs the program and decodes its JSON answer.
-func ask(ctx context.Context, d Door, node string, args []string, v any) error {
+// ask has a job done and decodes its JSON answer.
+func ask(ctx context.Context, d Door, node string, job remote.Job, v any) error {
 	var out limited
-	if err := d.Run(ctx, node, args, strings.NewReader(""), &out); err != nil {
+	if err := d.Run(ctx, node, job, strings.NewReader(""), &out); err != nil {
 		return err
 	}
 	if err := json.Unmarshal(out.Bytes(), v); err != nil {
-		return fmt.Errorf("node %s: the answer to %q is no JSON: %w", node, strings.Join(args, " "), err)
+		return fmt.Errorf("node %s: the answer to %q is no JSON: %w", node, strings.Join(job.Args(), " "), err)
 	}
 	return nil
 }
@@ -55,32 +57,34 @@ func ask(ctx context.Context, d Door, node string, args []string, v any) error {
 // server is a running `bench server` on a node.
 type server struct {
 	port uint16
-	end  func() // ends it and waits
+	end  func()       // ends it and waits
+	lost func() error // why it ended before it was told to; nil if it runs
 }
 
 // startServer starts a server on a node's addresses, which takes tests only from
 // the given ones. It ends with its standard input, so also when a connection breaks,
 // and after limit in any case.
 func startServer(ctx context.Context, d Door, node string, at, from []netip.Addr, limit time.Duration) (*server, error) {
-	args := []string{"bench", "server", "--port", "0", "--until-eof", "--json", "--limit", limit.String()}
-	for _, a := range at {
-		args = append(args, "--bind", a.String())
-	}
-	for _, a := range from {
-		args = append(args, "--from", a.String())
-	}
+	job := remote.Job{Do: remote.Serve, Server: &remote.Server{At: at, From: from, Limit: limit}}
 	ctx, cancel := context.WithCancel(ctx)
 	in, hold := io.Pipe()
 	said, out := io.Pipe()
 	ended, failure := make(chan struct{}), error(nil)
 	go func() {
 		defer close(ended)
-		failure = d.Run(ctx, node, args, in, out)
+		failure = d.Run(ctx, node, job, in, out)
 		out.CloseWithError(errors.Join(failure, io.EOF))
 		in.Close()
 	}()
 	var once sync.Once
-	s := &server{end: func() {
+	s := &server{lost: func() error {
+		select {
+		case <-ended:
+			return fmt.Errorf("node %s: the server ended early: %w", node, cmp.Or(failure, io.EOF))
+		default:
+			return nil
+		}
+	}, end: func() {
 		once.Do(func() {
 			hold.Close()
 			select {
@@ -129,19 +133,12 @@ type Task struct {
 
 // measure runs a client on a node.
 func measure(ctx context.Context, d Door, node string, from, to netip.Addr, port uint16, t Task) (bench.Result, error) {
-	args := []string{
-		"bench", "client", to.String(), "--bind", from.String(), "--port", strconv.Itoa(int(port)), "--json",
-		"--duration", t.Duration.String(), "--streams", strconv.Itoa(t.Streams), "--interval", t.Interval.String(),
-	}
-	if t.Latency > 0 {
-		args = append(args, "--latency", t.Latency.String())
-	}
-	if t.MTU > 0 {
-		args = append(args, "--mtu", strconv.Itoa(t.MTU))
-	}
+	job := remote.Job{Do: remote.Measure, Client: &remote.Client{
+		From: from, To: to, Port: port, Streams: t.Streams, Duration: t.Duration, Interval: t.Interval, Latency: t.Latency, MTU: t.MTU,
+	}}
 	ctx, cancel := context.WithTimeout(ctx, t.Duration+t.Latency+time.Minute)
 	defer cancel()
 	var r bench.Result
-	err := ask(ctx, d, node, args, &r)
+	err := ask(ctx, d, node, job, &r)
 	return r, err
 }

@@ -15,12 +15,15 @@ import (
 
 	"github.com/usb4mesh/usb4mesh/internal/bench"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
+	"github.com/usb4mesh/usb4mesh/internal/remote"
 )
 
 // fakeDoor plays nodes: what a client measures comes from rate.
 type fakeDoor struct {
 	rate    func(from, to string, attempt int) (float64, error)
 	starts  error
+	absent  string        // node on which nothing is run
+	lose    chan struct{} // closed: the server of n0 ends
 	mu      sync.Mutex
 	running map[string]int // servers
 	calls   map[string]int // clients, by pair
@@ -28,7 +31,11 @@ type fakeDoor struct {
 	now     int
 }
 
-func (d *fakeDoor) Run(ctx context.Context, node string, args []string, in io.Reader, out io.Writer) error {
+func (d *fakeDoor) Run(ctx context.Context, node string, job remote.Job, in io.Reader, out io.Writer) error {
+	args := job.Args()
+	if node == d.absent {
+		return errors.New("no route to host")
+	}
 	flag := func(name string) string {
 		if i := slices.Index(args, name); i >= 0 {
 			return args[i+1]
@@ -46,8 +53,18 @@ func (d *fakeDoor) Run(ctx context.Context, node string, args []string, in io.Re
 		d.count(node, 1)
 		defer d.count(node, -1)
 		fmt.Fprintf(out, `{"listening":["%s:7%s"]}`+"\n", flag("--bind"), strings.TrimPrefix(node, "n"))
-		_, _ = io.Copy(io.Discard, in)
-		return nil
+		ended := make(chan struct{})
+		go func() { defer close(ended); _, _ = io.Copy(io.Discard, in) }()
+		lose := d.lose
+		if node != "n0" {
+			lose = nil
+		}
+		select {
+		case <-ended:
+			return nil
+		case <-lose:
+			return errors.New("the agent was killed")
+		}
 	case "evidence":
 		return json.NewEncoder(out).Encode(bench.Evidence{Counters: map[string]int64{"IpFragFails": 0}, IdleExitMicros: -1})
 	case "client":
@@ -155,5 +172,63 @@ func TestRunIsInterrupted(t *testing.T) {
 		if n != 0 {
 			t.Errorf("%d servers are left on %s", n, node)
 		}
+	}
+}
+
+// A node that takes no part costs its pairs, and no more.
+func TestRunWithoutANode(t *testing.T) {
+	d := newFakeDoor(func(string, string, int) (float64, error) { return 20, nil })
+	d.absent = "n2"
+	plan, paths := addressed(4)
+	r, err := Run(t.Context(), plan, paths, d, Options{
+		Where: "agents", Load: true, Now: time.Now(), Task: Task{Duration: time.Millisecond, Interval: time.Millisecond, Streams: 1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range r.Pairs {
+		with := p.From == "n2" || p.To == "n2"
+		if with != (p.Verdict == failed) || with != (p.Result == nil) || with && p.Error != "node n2: the server does not start: no route to host" {
+			t.Errorf("%s to %s: %s, %q", p.From, p.To, p.Verdict, p.Error)
+		}
+	}
+	for _, p := range r.Load.Pairs {
+		if with := p.From == "n2" || p.To == "n2"; with != (p.Error == "node n2: the server does not start: no route to host") {
+			t.Errorf("under load %s to %s: %q", p.From, p.To, p.Error)
+		}
+	}
+	if r.OK {
+		t.Error("all is well")
+	}
+	if d.calls["n2 n0"]+d.calls["n0 n2"] > 0 {
+		t.Error("clients were run that have no server")
+	}
+}
+
+// Where a server ends in the middle, its end is the reason, not what the client says of it.
+func TestRunLosesAServer(t *testing.T) {
+	d := newFakeDoor(nil)
+	d.lose = make(chan struct{})
+	d.rate = func(from, to string, _ int) (float64, error) {
+		if from == "n1" && to == "n0" {
+			close(d.lose)
+		}
+		if to == "n0" && (from == "n1" || from == "n2") {
+			return 0, errors.New("connection reset by peer")
+		}
+		return 20, nil
+	}
+	plan, paths := addressed(3)
+	r, err := Run(t.Context(), plan, paths, d, Options{Where: "agents", Now: time.Now(), Task: Task{Duration: time.Millisecond, Interval: time.Millisecond, Streams: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []string{"n1", "n2"} {
+		if p := r.pair(from, "n0"); p.Error != "node n0: the server ended early: the agent was killed" {
+			t.Errorf("%s to n0: %q", from, p.Error)
+		}
+	}
+	if d.calls["n2 n0"] != 0 {
+		t.Error("a client was run that has no server any more")
 	}
 }

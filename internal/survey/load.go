@@ -61,6 +61,9 @@ func (s *surveyor) load(ctx context.Context) error {
 		work.Wait()
 	}
 	each(func(i int, p Path) {
+		if errs[i] = s.missing(p); errs[i] != nil {
+			return
+		}
 		servers[i], errs[i] = startServer(ctx, s.door, p.To, []netip.Addr{p.Destination}, []netip.Addr{p.Source}, 2*s.o.Task.Duration+2*startWait+startWait)
 	})
 	results := make([]bench.Result, len(s.paths))

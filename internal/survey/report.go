@@ -12,7 +12,7 @@ import (
 type Report struct {
 	Mesh     string    `json:"mesh"`
 	Time     time.Time `json:"time"`
-	Where    string    `json:"where"` // lab or ssh
+	Where    string    `json:"where"` // agents, lab or ssh
 	Nodes    []string  `json:"nodes"`
 	Settings Settings  `json:"settings"`
 	Pairs    []Pair    `json:"pairs"`

@@ -1,6 +1,7 @@
 package survey
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,11 +14,12 @@ import (
 
 	"github.com/usb4mesh/usb4mesh/internal/bench"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
+	"github.com/usb4mesh/usb4mesh/internal/remote"
 )
 
 // Options say how a survey is made.
 type Options struct {
-	Where    string // lab or ssh, for the report
+	Where    string // agents, lab or ssh, for the report
 	Family   string // of the paths, for the report
 	Task     Task
 	Parallel bool
@@ -40,7 +42,7 @@ type Progress struct {
 // Run makes a survey. A pair that can't be measured is in the report; an error is
 // about the whole.
 func Run(ctx context.Context, plan *mesh.Plan, paths []Path, d Door, o Options) (Report, error) {
-	s := &surveyor{plan: plan, door: d, o: o, begin: time.Now(), servers: map[string]*server{}}
+	s := &surveyor{plan: plan, door: d, o: o, begin: time.Now(), servers: map[string]*server{}, absent: map[string]error{}}
 	for _, p := range paths {
 		if len(p.Cables) > 0 {
 			s.paths = append(s.paths, p)
@@ -80,6 +82,7 @@ type surveyor struct {
 	begin   time.Time
 	report  Report
 	servers map[string]*server // by node
+	absent  map[string]error   // nodes that take no part
 	mu      sync.Mutex         // of report and progress while a round runs
 }
 
@@ -113,7 +116,17 @@ func (s *surveyor) progress(stage string, done, total int, left time.Duration) {
 	}
 }
 
-// start starts a server on each node that something is sent to.
+// Longest is how long a survey of paths may take, all hardship included.
+func Longest(paths []Path, t Task, load bool) time.Duration {
+	times := (len(paths) + 1) * (1 + confirmations)
+	if load {
+		times += 2
+	}
+	return time.Duration(times)*(t.Duration+t.Latency+30*time.Second) + 5*time.Minute
+}
+
+// start starts a server on each node that something is sent to. A node on which none
+// starts takes no part; it is an error if no pair is left.
 func (s *surveyor) start(ctx context.Context) error {
 	s.progress("starting servers", 0, 0, 0)
 	at, from := map[string]map[netip.Addr]bool{}, map[string]map[netip.Addr]bool{}
@@ -127,7 +140,7 @@ func (s *surveyor) start(ctx context.Context) error {
 		add(at, p.To, p.Destination)
 		add(from, p.To, p.Source)
 	}
-	limit := time.Duration(len(s.paths)+1)*(s.o.Task.Duration+s.o.Task.Latency+30*time.Second) + time.Minute
+	limit := Longest(s.paths, s.o.Task, false)
 	var work sync.WaitGroup
 	errs := make([]error, len(s.report.Nodes))
 	for i, node := range s.report.Nodes {
@@ -140,11 +153,21 @@ func (s *surveyor) start(ctx context.Context) error {
 			defer s.mu.Unlock()
 			if errs[i] = err; err == nil {
 				s.servers[node] = v
+			} else {
+				s.absent[node] = err
 			}
 		})
 	}
 	work.Wait()
-	return errors.Join(errs...)
+	if !slices.ContainsFunc(s.paths, func(p Path) bool { return s.missing(p) == nil }) {
+		return errors.Join(errs...)
+	}
+	return ctx.Err()
+}
+
+// missing says why a pair can't be measured from the beginning.
+func (s *surveyor) missing(p Path) error {
+	return cmp.Or(s.absent[p.From], s.absent[p.To])
 }
 
 func sorted(set map[netip.Addr]bool) []netip.Addr {
@@ -227,9 +250,15 @@ func (s *surveyor) name(round []int) string {
 // pair measures one pair, with the counters of all nodes on its way.
 func (s *surveyor) pair(ctx context.Context, i int) {
 	p := s.paths[i]
+	if err := s.missing(p); err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.report.Pairs[i].Error, s.report.Pairs[i].Verdict = err.Error(), failed
+		return
+	}
 	nodes := p.nodes(s.plan)
 	before := s.evidence(ctx, nodes)
-	r, err := measure(ctx, s.door, p.From, p.Source, p.Destination, s.servers[p.To].port, s.o.Task)
+	r, err := s.measure(ctx, p)
 	after := s.evidence(ctx, nodes)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -246,6 +275,24 @@ func (s *surveyor) pair(ctx context.Context, i int) {
 	}
 }
 
+// measure has a client run. Where that fails because the server is gone, the server's
+// end says more than the client's words.
+func (s *surveyor) measure(ctx context.Context, p Path) (bench.Result, error) {
+	to := s.servers[p.To]
+	if err := to.lost(); err != nil {
+		return bench.Result{}, err
+	}
+	r, err := measure(ctx, s.door, p.From, p.Source, p.Destination, to.port, s.o.Task)
+	if err != nil && ctx.Err() == nil {
+		time.Sleep(lostGrain) // both ends see it at about the same time
+		err = cmp.Or(to.lost(), err)
+	}
+	return r, err
+}
+
+// lostGrain is what the news of a server's end may take.
+const lostGrain = 100 * time.Millisecond
+
 // evidence reads the counters of nodes; nil for a node that does not answer.
 func (s *surveyor) evidence(ctx context.Context, nodes []string) []*bench.Evidence {
 	out := make([]*bench.Evidence, len(nodes))
@@ -255,7 +302,7 @@ func (s *surveyor) evidence(ctx context.Context, nodes []string) []*bench.Eviden
 			ctx, cancel := context.WithTimeout(ctx, startWait)
 			defer cancel()
 			var e bench.Evidence
-			if ask(ctx, s.door, node, []string{"bench", "evidence"}, &e) == nil {
+			if ask(ctx, s.door, node, remote.Job{Do: remote.Evidence}, &e) == nil {
 				out[i] = &e
 			}
 		})
