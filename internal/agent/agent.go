@@ -29,9 +29,7 @@ type Agent struct {
 	status  mesh.Status
 	readers map[chan struct{}]bool
 
-	steering sync.Mutex
-	steered  bool  // something is, guarded by steering
-	noSteer  error // why nothing can be, likewise
+	steering steering
 
 	loop loop // belongs to the goroutine of Run
 }

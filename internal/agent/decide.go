@@ -183,9 +183,9 @@ func (a *Agent) taken(ctx context.Context, st step) {
 		next, _ := following(s.passage.Turns(s.node), st.turn)
 		note = fmt.Sprintf("%s %d", a.loop.passage, next)
 	}
-	steers, talk := s.steers(), s.gossip
+	talk := s.gossip
 	a.mu.Unlock()
-	a.steer(ctx, steers)
+	a.steer(ctx)
 	if talk != nil && a.loop.passage != "" {
 		talk.Note(noteTurn, note)
 	}

@@ -35,6 +35,8 @@ type Kernel interface {
 	Steer(ctx context.Context, entries []mesh.Steer) error
 	// Unsteer takes away all that Steer has made.
 	Unsteer(ctx context.Context) error
+	// WatchSteering tells when somebody else has changed what Steer has made.
+	WatchSteering(ctx context.Context) (<-chan struct{}, error)
 	Close() error
 }
 

@@ -12,7 +12,10 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/usb4mesh/usb4mesh/internal/config"
+	"github.com/usb4mesh/usb4mesh/internal/finding"
 	"github.com/usb4mesh/usb4mesh/internal/lab"
+	"github.com/usb4mesh/usb4mesh/internal/plan"
 )
 
 // TestMain makes the test binary the keeper of a lab when lab starts it as one.
@@ -35,13 +38,27 @@ func program(t *testing.T) string {
 	return file
 }
 
-// start starts a lab of agents on the cube. The last words of the agents are shown if the
-// test fails.
+// start starts a lab of agents on the cube.
 func start(t *testing.T, program string) *lab.Lab {
 	t.Helper()
 	src, err := os.ReadFile(cubeFile)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return startAgents(t, program, src)
+}
+
+// startAgents starts a lab of agents on a cluster file. The last words of the agents are
+// shown if the test fails.
+func startAgents(t *testing.T, program string, src []byte) *lab.Lab {
+	t.Helper()
+	c, fs := config.Parse("mesh.yaml", src)
+	if len(fs) > 0 {
+		t.Fatal(fs)
+	}
+	p, fs := plan.Make(c)
+	if finding.HasErrors(fs) {
+		t.Fatal(fs)
 	}
 	logs := t.TempDir()
 	t.Cleanup(func() {
@@ -54,7 +71,7 @@ func start(t *testing.T, program string) *lab.Lab {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	l, err := lab.New(ctx, cube(t), lab.Options{Engine: lab.AgentEngine, Cluster: src, Program: program, Logs: logs})
+	l, err := lab.New(ctx, p, lab.Options{Engine: lab.AgentEngine, Cluster: src, Program: program, Logs: logs})
 	if err != nil {
 		if strings.Contains(err.Error(), "the kernel refuses") {
 			t.Skip(err)
