@@ -127,6 +127,27 @@ func TestSecondCutAndParting(t *testing.T) {
 	})
 }
 
+// What a node said last counts when its agent is dead: its kernel forwards, and only it
+// knew that nothing arrives over a cable.
+func TestLastWords(t *testing.T) {
+	inWorld(t, 5, "ring", func(w *world) {
+		w.cables["1"].deaf[1] = true // n1 - n2: n2 hears nothing
+		w.run(2 * time.Second)
+		w.reaches()
+		w.end("n2")
+		w.run(10 * time.Second)
+		w.reaches()
+		if s := w.status("n4"); !strings.Contains(s.Why, "cable 1") || !strings.Contains(s.Why, "n2: dead") {
+			t.Errorf("n4 is %s: %s", s.State, s.Why)
+		}
+		w.cables["1"].deaf[1] = false
+		w.start("n2")
+		w.run(10 * time.Second)
+		w.reaches()
+		w.states(mesh.StateConverged)
+	})
+}
+
 // A node never gives up its last link for silence alone.
 func TestLastLink(t *testing.T) {
 	inWorld(t, 3, "chain", func(w *world) {

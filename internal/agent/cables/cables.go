@@ -27,28 +27,42 @@ const Dead = "dead"
 const Unsteady = "unsteady"
 
 // Out returns the cables that carry nothing, each with the reason. A cable is out
-// if either end says so. What a node said that is not alive any more does not
-// count: its neighbour says what is to say.
+// if either end says so. The last words of a node whose agent is not alive any more
+// count: its kernel may go on forwarding, and it may have been the only one to see
+// that a cable carries nothing. Who is alive also looks different from everywhere,
+// and nodes that compile from different facts make loops.
 //
-// A cable that is out for silence alone, or because it is unsteady, is put back where
-// there is no other way: a doubtful link is better than none, and so a node never loses
-// its last one. It is in doubtful instead. Those that are alive come first.
+// A cable that is out for silence alone, or because it is unsteady, or by nothing but
+// the last words of a node that is not alive, which may be old, is put back where there
+// is no other way: a doubtful link is better than none, and so a node never loses its
+// last one. It is in doubtful instead. Those that are alive come first, and old words
+// last: whoever takes that node for alive puts back the same cables but for these, which
+// join two parts that have no way to each other for him, and change none within either.
 func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful map[string]string) {
 	out, doubtful = map[string]string{}, map[string]string{}
-	sure, silent := map[string]bool{}, map[string]bool{}
+	const (
+		unsteady = iota + 1 // in the order of being put back
+		silent
+		old
+		sure
+	)
+	doubt := map[string]int{}
 	says = slices.Clone(says)
 	slices.SortStableFunc(says, func(a, b Say) int { return cmp.Or(cmp.Compare(a.Cable, b.Cable), cmp.Compare(a.Node, b.Node)) })
 	for _, s := range says {
-		if s.Up || !alive(s.Node) {
+		if s.Up {
 			continue
 		}
-		switch s.Why {
-		case Dead:
-			silent[s.Cable] = true
-		case Unsteady:
-		default:
-			sure[s.Cable] = true
+		this := sure
+		switch {
+		case s.Why == Unsteady:
+			this = unsteady
+		case s.Why == Dead:
+			this = silent
+		case !alive(s.Node):
+			this = old
 		}
+		doubt[s.Cable] = max(doubt[s.Cable], this)
 		why := s.Node + ": " + s.Why
 		if before := out[s.Cable]; before != "" {
 			why = before + ", " + why
@@ -61,9 +75,9 @@ func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful 
 			parts.join(c.Ends[0].Node, c.Ends[1].Node)
 		}
 	}
-	for _, still := range []bool{false, true} {
+	for level := unsteady; level < sure; level++ {
 		for _, c := range p.Cables {
-			if out[c.Name] != "" && !sure[c.Name] && silent[c.Name] == still && parts.join(c.Ends[0].Node, c.Ends[1].Node) {
+			if doubt[c.Name] == level && parts.join(c.Ends[0].Node, c.Ends[1].Node) {
 				doubtful[c.Name] = out[c.Name]
 				delete(out, c.Name)
 			}
