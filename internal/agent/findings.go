@@ -32,7 +32,7 @@ var (
 	kernelDiffers = kind("kernel-differs", finding.Error, "The kernel does not hold what was applied",
 		"A change was accepted and is not there afterwards. Something else changes it at the same time.")
 	kernelBusy = kind("kernel-busy", finding.Warning, "The kernel does not answer",
-		"A driver holds the lock under which all network configuration is changed; the driver of a dead USB4 port does so for about ten seconds. Nothing can be changed meanwhile, but packets are steered past dead links, which needs no lock.")
+		"A driver holds the lock under which all network configuration is changed; the driver of a dead USB4 port does so for about ten seconds. No route can be changed meanwhile, but packets are steered past dead links, and by the ways that are left when cables elsewhere fail; that needs no lock.")
 	kernelLacks = kind("kernel-lacks-settings", finding.Info, "The kernel does not have all settings",
 		"Some settings of the plan are not in this kernel, or hidden from this container. The mesh works without; a replug may lose packets for up to a second.")
 	noSteering = kind("no-steering", finding.Warning, "Packets can't be steered past dead links at once",

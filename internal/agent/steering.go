@@ -115,6 +115,9 @@ func (s *shared) steers() []mesh.Steer {
 	if s.installed == nil {
 		return nil
 	}
+	if s.bypass != nil {
+		return s.bypass.left.Instead(s.node, s.silent(s.bypass))
+	}
 	down, silent, foreseen := map[string]bool{}, false, true
 	for _, p := range s.ports {
 		if p.usable || s.out[p.Plan.Cable] {
@@ -131,4 +134,15 @@ func (s *shared) steers() []mesh.Steer {
 		return s.installed.Around(s.node, down)
 	}
 	return nil // what has no carrier the kernel leaves by itself
+}
+
+// silent returns the node's own cables that died since the bypass was made.
+func (s *shared) silent(b *bypass) map[string]bool {
+	dead := map[string]bool{}
+	for _, p := range s.ports {
+		if !p.usable && p.why == cables.Dead && !b.out[p.Plan.Cable] && b.doubtful[p.Plan.Cable] == "" {
+			dead[p.Plan.Cable] = true
+		}
+	}
+	return dead
 }
