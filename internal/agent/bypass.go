@@ -82,7 +82,7 @@ func (a *Agent) passBy(ctx context.Context, b *bypass, asked time.Time) {
 	note, talk := passageName(s.out, b.out)+" done", s.gossip
 	s.bypass = b
 	a.mu.Unlock()
-	a.log.Warn("the kernel takes no routes; packets are steered as these should be", "out", slices.Sorted(maps.Keys(b.out)), "busy since", asked)
+	a.log.Info("the kernel takes long; packets are steered as these should be", "out", slices.Sorted(maps.Keys(b.out)), "busy since", asked)
 	a.steer(ctx)
 	if talk != nil { // who waits for this node's turns need not
 		talk.Note(noteTurn, note)

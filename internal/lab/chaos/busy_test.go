@@ -17,12 +17,13 @@ import (
 	"github.com/usb4mesh/usb4mesh/internal/plan"
 )
 
-// twoCuts returns two cables of the lab which are too many for tables that were made for
-// the whole cabling: without new ones a pair is lost, although ways are left.
+// twoCuts returns the two cables of the lab, without a node in common, without which the
+// tables of the whole cabling lose the most pairs, although ways are left.
 func twoCuts(t *testing.T, l *lab.Lab) []string {
 	t.Helper()
 	g := plan.Graph(&l.Plan)
 	tables := forwarding.Compile(g)
+	worst, most := []string(nil), 0
 	for _, f := range forwarding.LinkPairs(g) {
 		ends := map[int]bool{}
 		for _, i := range f.Links {
@@ -31,19 +32,23 @@ func twoCuts(t *testing.T, l *lab.Lab) []string {
 		if len(ends) < 4 { // a node that sees both knows what to do
 			continue
 		}
+		lost := 0
 		for a := range g.Nodes {
 			for b := range g.Nodes {
-				if a == b {
-					continue
-				}
 				if _, outcome := forwarding.Path(g, tables, a, b, f); outcome != forwarding.Delivered {
-					return []string{l.Plan.Cables[f.Links[0]].Name, l.Plan.Cables[f.Links[1]].Name}
+					lost++
 				}
 			}
 		}
+		if lost > most {
+			worst, most = []string{l.Plan.Cables[f.Links[0]].Name, l.Plan.Cables[f.Links[1]].Name}, lost
+		}
 	}
-	t.Fatal("the tables bear every two cuts, so this test proves nothing")
-	return nil
+	t.Logf("without new tables, %d pairs are lost without cables %v", most, worst)
+	if most == 0 {
+		t.Fatal("the tables bear every two cuts, so this test proves nothing")
+	}
+	return worst
 }
 
 // mute makes a cable lose all packets, at both ends and without RTNL, which lab.Cut needs.
@@ -119,7 +124,7 @@ func TestTwoCutsWhileRTNLIsHeld(t *testing.T) {
 	if len(wrong) > 0 {
 		t.Errorf("cables %v are cut and RTNL is held: %s", cuts, strings.Join(wrong, "; "))
 	}
-	t.Logf("every pair is reached %s after RTNL was taken, without cables %v", took.Round(time.Millisecond), cuts)
+	t.Logf("looked for %s after RTNL was taken, without cables %v", took.Round(time.Millisecond), cuts)
 	until(t, 20*time.Second, "the tables do it themselves", func() bool {
 		return !slices.ContainsFunc(l.Plan.Nodes, func(n mesh.NodePlan) bool { return strings.Contains(nft(t, l, n.Name, "list ruleset"), "goto port-") })
 	})
