@@ -29,16 +29,15 @@ type Agent struct {
 	status  mesh.Status
 	readers map[chan struct{}]bool
 
-	steering sync.Mutex
-	steered  bool  // something is, guarded by steering
-	noSteer  error // why nothing can be, likewise
+	steering steering
 
 	loop loop // belongs to the goroutine of Run
 }
 
 // shared is what the fast path needs to act without the loop.
 type shared struct {
-	node     string  // own name
+	node     string // own name
+	plan     *mesh.Plan
 	ports    []*port // in the order of the plan
 	liveness Liveness
 	watched  bool // by it
@@ -51,6 +50,7 @@ type shared struct {
 	passage   *plan.Passage     // on the way there; nil when there
 	turn      int               // of the passage that is taken; -1 none
 	doubtful  map[string]string // cables that are used for want of better ones, and why not
+	bypass    *bypass           // nil while the kernel's tables serve
 }
 
 // outs is a set of cables.
@@ -170,6 +170,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.openLiveness(ctx, &helpers)
 	helpers.Go(func() { a.supervise(ctx) })
+	helpers.Go(func() { a.standIn(ctx) })
 
 	cause := causeStart
 	for {

@@ -132,6 +132,43 @@ func TestBusyKernel(t *testing.T) {
 	})
 }
 
+// A second cut elsewhere while a driver holds the kernel's lock: the tables that are
+// needed can't be made, and packets go as these would have it.
+func TestSecondCutWhileTheKernelIsBusy(t *testing.T) {
+	inWorld(t, 6, "ring", func(w *world) {
+		w.unplug("1") // n1 - n2: the tables are those of a chain
+		w.run(2 * time.Second)
+		n := w.nodes["n4"]
+		n.kernel.hold(true)
+		w.plug("1")
+		w.run(2 * time.Second)
+		w.reaches()
+		w.cables["5"].silent = true // n5 - n6: n4 has to turn round for n6
+		w.run(time.Second)
+		w.reaches()
+		if len(n.kernel.Steered()) == 0 {
+			t.Error("nothing is steered, so this test proves nothing")
+		}
+		w.unplug("2") // n2 - n3: n3, n4 and n5 are alone
+		w.run(time.Second)
+		w.reaches("n3", "n4", "n5")
+		w.plug("2")
+		w.run(2 * time.Second)
+		w.reaches()
+		n.kernel.hold(false)
+		w.run(3 * time.Second)
+		w.reaches()
+		w.states(mesh.StateDegraded)
+		w.cables["5"].silent = false
+		w.run(3 * time.Second)
+		w.reaches()
+		w.states(mesh.StateConverged)
+		if s := n.kernel.Steered(); len(s) > 0 {
+			t.Errorf("%d ways are steered still", len(s))
+		}
+	})
+}
+
 // The other nodes tell of a second cut, and what can be reached is reached.
 func TestSecondCutAndParting(t *testing.T) {
 	inWorld(t, 6, "ring", func(w *world) {
@@ -148,6 +185,27 @@ func TestSecondCutAndParting(t *testing.T) {
 		w.plug("1")
 		w.cables["4"].silent = false
 		w.run(3 * time.Second)
+		w.reaches()
+		w.states(mesh.StateConverged)
+	})
+}
+
+// What a node said last counts when its agent is dead: its kernel forwards, and only it
+// knew that nothing arrives over a cable.
+func TestLastWords(t *testing.T) {
+	inWorld(t, 5, "ring", func(w *world) {
+		w.cables["1"].deaf[1] = true // n1 - n2: n2 hears nothing
+		w.run(2 * time.Second)
+		w.reaches()
+		w.end("n2")
+		w.run(10 * time.Second)
+		w.reaches()
+		if s := w.status("n4"); !strings.Contains(s.Why, "cable 1") || !strings.Contains(s.Why, "n2: dead") {
+			t.Errorf("n4 is %s: %s", s.State, s.Why)
+		}
+		w.cables["1"].deaf[1] = false
+		w.start("n2")
+		w.run(10 * time.Second)
 		w.reaches()
 		w.states(mesh.StateConverged)
 	})

@@ -72,10 +72,10 @@ func (a *Agent) adopt(c mesh.Cluster, p mesh.Plan, warnings []finding.Finding) {
 	for _, b := range a.shared.ports {
 		before[b.Plan.Cable+" "+b.Plan.Interface] = b
 	}
-	a.shared.node = self.Name
+	a.shared.node, a.shared.plan = self.Name, &p
 	a.shared.ports = nil
 	// Steering would go by tables of another plan.
-	a.shared.installed, a.shared.passage, a.shared.target, a.shared.out = nil, nil, nil, nil
+	a.shared.installed, a.shared.passage, a.shared.target, a.shared.out, a.shared.bypass = nil, nil, nil, nil, nil
 	for _, link := range self.Links {
 		b := before[link.Cable+" "+link.Interface]
 		if b == nil {

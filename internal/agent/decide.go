@@ -37,27 +37,25 @@ const stall = 250 * time.Millisecond
 // or by steering. So there is time to go over in an order in which nothing goes
 // round. Where there is none, as at a second cut, the new tables come at once.
 func (a *Agent) decide(t *turn) step {
-	out := a.outNow()
-	target := outs{}
-	for c := range out {
-		target[c] = true
-	}
+	out, doubtful := a.outNow(&a.loop.plan)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := &a.shared
-	if a.options.Once || s.gossip == nil && len(target) < 2 && s.passage == nil {
-		// The others do not know, and go on as planned; so does this node, whose
-		// tables and steering bridge a single cut for all of them. And where no
-		// other turn follows, the plan as such must stand.
+	a.loop.out, s.doubtful = out, doubtful
+	target := s.aim(out)
+	if a.options.Once { // no other turn follows, so the plan as such must stand
 		target = outs{}
+	}
+	if s.bypass != nil {
+		s.passage = nil // packets go as at its end
 	}
 	switch {
 	case s.installed != nil && maps.Equal(target, s.target):
 		a.loop.gathering = time.Time{}
-	case s.installed == nil || s.gossip == nil || s.isolated() || newlyOut(s.target, target) > 0:
+	case s.installed == nil || s.gossip == nil || s.isolated() || s.bypass != nil || newlyOut(s.target, target) > 0:
 		// More than one cut is beyond what the passage is proved for, and whoever
 		// reaches nobody has nothing to lose.
-		urgent := s.installed == nil || s.gossip == nil || s.isolated() || s.passage != nil || newlyOut(s.out, target) > 1
+		urgent := s.installed == nil || s.gossip == nil || s.isolated() || s.passage != nil || s.bypass != nil || newlyOut(s.out, target) > 1
 		a.goTo(t, target, out, urgent)
 	case s.passage != nil: // one thing after the other
 		a.turnAgain(t.started.Add(gather))
@@ -76,6 +74,20 @@ func (a *Agent) decide(t *turn) step {
 		return a.whole(s.installed)
 	}
 	return a.nextTurn(t)
+}
+
+// aim returns the cabling to be reached while these cables are out.
+func (s *shared) aim(out map[string]string) outs {
+	target := outs{}
+	if s.gossip == nil && len(out) < 2 && s.passage == nil {
+		// The others do not know, and go on as planned; so does this node, whose
+		// tables and steering bridge a single cut for all of them.
+		return target
+	}
+	for c := range out {
+		target[c] = true
+	}
+	return target
 }
 
 // gather is how long a node waits for more when cables come back: with a machine
@@ -166,7 +178,7 @@ func (a *Agent) waitFor(k int) string {
 }
 
 // taken tells what a turn has brought about, once the kernel holds it.
-func (a *Agent) taken(ctx context.Context, st step) {
+func (a *Agent) taken(ctx context.Context, t *turn, st step) {
 	a.mu.Lock()
 	s := &a.shared
 	note := ""
@@ -174,6 +186,9 @@ func (a *Agent) taken(ctx context.Context, st step) {
 		arrived := s.installed != st.left
 		s.installed, s.out, s.passage, s.turn = st.left, s.target, nil, -1
 		a.loop.next = nil
+		if s.bypass != nil && t.started.After(s.bypass.made) { // else the next turn knows what it knew
+			s.bypass = nil
+		}
 		note = a.loop.passage + " done"
 		if arrived {
 			a.log.Info("the tables are those for the cabling that is left", "out", slices.Sorted(maps.Keys(s.target)))
@@ -183,16 +198,17 @@ func (a *Agent) taken(ctx context.Context, st step) {
 		next, _ := following(s.passage.Turns(s.node), st.turn)
 		note = fmt.Sprintf("%s %d", a.loop.passage, next)
 	}
-	steers, talk := s.steers(), s.gossip
+	talk := s.gossip
 	a.mu.Unlock()
-	a.steer(ctx, steers)
+	a.steer(ctx)
 	if talk != nil && a.loop.passage != "" {
 		talk.Note(noteTurn, note)
 	}
 }
 
-// outNow returns the cables that are out, by what the nodes say.
-func (a *Agent) outNow() map[string]string {
+// outNow returns the cables of a plan that are out or used in doubt, by what the nodes
+// say.
+func (a *Agent) outNow(p *mesh.Plan) (out, doubtful map[string]string) {
 	a.mu.Lock()
 	talk, own := a.shared.gossip, a.shared.says()
 	a.mu.Unlock()
@@ -211,11 +227,7 @@ func (a *Agent) outNow() map[string]string {
 	for _, s := range own { // fresher than what gossip has of us
 		says = append(says, cables.Say{Node: s.Node, Cable: s.Cable, Up: s.Up, Why: s.Why})
 	}
-	out, doubtful := cables.Out(&a.loop.plan, says, func(n string) bool { return alive[n] })
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.loop.out, a.shared.doubtful = out, doubtful
-	return out
+	return cables.Out(p, says, func(n string) bool { return alive[n] })
 }
 
 func newlyOut(was, is outs) int {

@@ -30,7 +30,7 @@ var (
 	kernelDiffers = kind("kernel-differs", finding.Error, "The kernel does not hold what was applied",
 		"A change was accepted and is not there afterwards. Something else changes it at the same time.")
 	kernelBusy = kind("kernel-busy", finding.Warning, "The kernel does not answer",
-		"A driver holds the lock under which all network configuration is changed; the driver of a dead USB4 port does so for about ten seconds. Nothing can be changed meanwhile, but packets are steered past dead links, which needs no lock.")
+		"A driver holds the lock under which all network configuration is changed; the driver of a dead USB4 port does so for about ten seconds. No route can be changed meanwhile, but packets are steered past dead links, and by the ways that are left when cables elsewhere fail; that needs no lock.")
 	kernelLacks = kind("kernel-lacks-settings", finding.Info, "The kernel does not have all settings",
 		"Some settings of the plan are not in this kernel, or hidden from this container. The mesh works without; a replug may lose packets for up to a second.")
 	noSteering = kind("no-steering", finding.Warning, "Packets can't be steered past dead links at once",
@@ -42,7 +42,7 @@ var (
 	peerDenies = kind("peer-denies-cable", finding.Error, "The machine at a port is not the one that it says it is, or that one has no network there",
 		"Over the cable a machine gives the name of the planned peer, and a router UUID that may be the peer's. But the peer itself, which has the key of the mesh, says that nothing is plugged there, or another machine. So somebody pretends to be the peer, or the peer's driver has made no interface. Nothing from there can belong to the mesh, and every packet from there is dropped until the two agree.")
 	foreignChanges = kind("foreign-changes", finding.Warning, "Something else undoes the agent's changes",
-		"Addresses, routes or settings of the mesh were removed several times. The agent restores them, but ever less often, so that two managers do not fight at full speed. Tell the other one to leave the interfaces tbt-* and umesh0 alone: `unmanaged-devices` of NetworkManager, `denyinterfaces` of dhcpcd, no .network file of systemd-networkd that matches them.")
+		"Addresses, routes, settings or the nftables table of the mesh were removed several times. The agent restores them, but ever less often, so that two managers do not fight at full speed. Tell the other one to leave the interfaces tbt-* and umesh0 alone: `unmanaged-devices` of NetworkManager, `denyinterfaces` of dhcpcd, no .network file of systemd-networkd that matches them.")
 
 	gossipOff = kind("gossip-off", finding.Warning, "The nodes do not tell each other which links are down",
 		"Gossip needs a key file, the same on every node, or `gossip: plain` in the cluster file. Without it every node only knows its own links: a single cut is survived all the same, a second one may not be.")

@@ -27,6 +27,7 @@ func (a *Agent) ask(request func() error) error {
 	a.mu.Lock()
 	a.pulse.asked = time.Now()
 	a.mu.Unlock()
+	a.wake.ringNight()
 	err := request()
 	a.mu.Lock()
 	a.pulse.asked = time.Time{}

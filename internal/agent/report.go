@@ -26,10 +26,15 @@ func (a *Agent) judgeTurn(t *turn) {
 	a.watched(t, live)
 	a.guarded(t)
 	a.steering.Lock()
-	if a.noSteer != nil {
-		t.report(finding.New(noSteering, "packets can't be steered past a dead link: %v", a.noSteer))
-	}
+	noSteer, flushed := a.steering.failed, a.steering.pace.Often(t.started)
 	a.steering.Unlock()
+	if noSteer != nil {
+		t.report(finding.New(noSteering, "packets can't be steered past a dead link: %v", noSteer))
+	}
+	if flushed > 0 {
+		t.report(finding.New(foreignChanges, "something takes the table inet usb4mesh of nftables away again and again, %d times so far", flushed).
+			Hinted("a program that loads a firewall should replace its own tables, not flush the whole ruleset"))
+	}
 	if len(a.loop.unsupported) > 0 {
 		t.report(finding.New(kernelLacks, "%d settings are not in this kernel, or hidden", len(a.loop.unsupported)))
 	}

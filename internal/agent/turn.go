@@ -59,7 +59,7 @@ func (a *Agent) work(ctx context.Context, t *turn) error {
 	if err := a.apply(ctx, t, want); err != nil {
 		return err
 	}
-	a.taken(ctx, step)
+	a.taken(ctx, t, step)
 	a.follow(t)
 	if a.options.Once {
 		return nil

@@ -29,12 +29,13 @@ const (
 
 // waker joins wake-ups: however many there are, one turn follows.
 type waker struct {
-	bell chan struct{}
-	mu   sync.Mutex
-	why  string
+	bell  chan struct{}
+	night chan struct{} // for who sees to things while the loop waits for the kernel
+	mu    sync.Mutex
+	why   string
 }
 
-func newWaker() *waker { return &waker{bell: make(chan struct{}, 1)} }
+func newWaker() *waker { return &waker{bell: make(chan struct{}, 1), night: make(chan struct{}, 1)} }
 
 // up wakes the loop. Of several causes a reload is kept, else the first.
 func (w *waker) up(cause string) {
@@ -45,6 +46,14 @@ func (w *waker) up(cause string) {
 	w.mu.Unlock()
 	select {
 	case w.bell <- struct{}{}:
+	default:
+	}
+	w.ringNight()
+}
+
+func (w *waker) ringNight() {
+	select {
+	case w.night <- struct{}{}:
 	default:
 	}
 }

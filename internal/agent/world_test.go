@@ -69,6 +69,7 @@ type worldCable struct {
 	index   [2]int // of the interfaces
 	plugged bool
 	silent  bool
+	deaf    [2]bool // nothing arrives at an end
 }
 
 // slowKernel is a fake kernel that a driver may hold up.
@@ -250,7 +251,7 @@ func (w *world) judge(c *worldCable) {
 		switch {
 		case !up[i] || !agent[i]:
 			continue
-		case c.silent || !up[1-i]:
+		case c.silent || c.deaf[i] || !up[1-i]:
 		case agent[1-i]:
 			verdict = liveness.Alive
 		default:
@@ -413,6 +414,11 @@ func (w *world) way(src, dst string, family int) (cables []string, ok bool) {
 		}
 		if over == nil || !w.cables[over.Cable].plugged || w.cables[over.Cable].silent {
 			return cables, false
+		}
+		for i, e := range w.cables[over.Cable].plan.Ends {
+			if e.Node == over.Peer && w.cables[over.Cable].deaf[i] {
+				return cables, false
+			}
 		}
 		for _, l := range w.plan.Node(over.Peer).Links {
 			if l.Cable == over.Cable {

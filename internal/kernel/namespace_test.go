@@ -1,6 +1,7 @@
 package kernel_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -108,6 +109,16 @@ func (n *namespace) Carrier(name string, on bool) error {
 		return n.farNet.LinkSetUp(l)
 	}
 	return n.farNet.LinkSetDown(l)
+}
+
+// FlushSteering does it through another Kernel: the kernel tells them apart by
+// their sockets.
+func (n *namespace) FlushSteering() error {
+	other, err := kernel.OpenNamespace(int(n.near.Fd()))
+	if err != nil {
+		return err
+	}
+	return errors.Join(other.Unsteer(context.Background()), other.Close())
 }
 
 func (n *namespace) Close() error {

@@ -105,6 +105,43 @@ func TestSteerAfterAFlush(t *testing.T) {
 	}
 }
 
+// A firewall that loads its rules anew flushes everybody's, and one that minds its own
+// tables wakes nobody.
+func TestSteeringIsWatched(t *testing.T) {
+	n := ready(t)
+	wake, err := n.WatchSteering(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-wake
+	for range 3 {
+		if err := n.Steer(t.Context(), steers()); err != nil {
+			t.Fatal(err)
+		}
+		nft(t, n.near, "add table inet theirs; add chain inet theirs usb4mesh; add table ip usb4mesh; delete table ip usb4mesh")
+		select {
+		case <-wake:
+			t.Error("woken by somebody else's table")
+		case <-time.After(200 * time.Millisecond):
+		}
+		nft(t, n.near, "flush ruleset")
+		select {
+		case <-wake:
+		case <-time.After(5 * time.Second):
+			t.Fatal("the whole ruleset was flushed, and nobody is woken")
+		}
+		for len(wake) > 0 {
+			<-wake
+		}
+	}
+	nft(t, n.near, "add table inet usb4mesh { flags dormant; }")
+	select {
+	case <-wake:
+	case <-time.After(5 * time.Second):
+		t.Error("our table was put to sleep, and nobody is woken")
+	}
+}
+
 // A set that the kernel refuses changes nothing, and the next one works.
 func TestSteerIsAllOrNothing(t *testing.T) {
 	n := ready(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/vishvananda/netlink/nl"
@@ -26,15 +27,18 @@ const reopenPause = 100 * time.Millisecond
 // give values too: a value says "look again", nothing more. The first value
 // comes at once. The channel is closed when ctx is done or the Kernel closed.
 func (k *Kernel) Watch(ctx context.Context) (<-chan struct{}, error) {
-	wake, err := k.watch(ctx, k.subscribe)
+	wake, err := k.watch(ctx, k.subscribe, anything)
 	if err != nil {
 		return nil, fmt.Errorf("kernel: watch: %w", err)
 	}
 	return wake, nil
 }
 
-// watch is Watch with a way to open a socket, again whenever one dies.
-func (k *Kernel) watch(ctx context.Context, subscribe func(context.Context) (*nl.NetlinkSocket, error)) (<-chan struct{}, error) {
+func anything([]syscall.NetlinkMessage) bool { return true }
+
+// watch is Watch with a way to open a socket, again whenever one dies, and a choice
+// of messages that matter.
+func (k *Kernel) watch(ctx context.Context, subscribe func(context.Context) (*nl.NetlinkSocket, error), matters func([]syscall.NetlinkMessage) bool) (<-chan struct{}, error) {
 	s, err := subscribe(ctx)
 	if err != nil {
 		return nil, err
@@ -44,7 +48,7 @@ func (k *Kernel) watch(ctx context.Context, subscribe func(context.Context) (*nl
 	go func() {
 		defer close(wake)
 		for {
-			k.listen(ctx, s, wake)
+			k.listen(ctx, s, wake, matters)
 			for s = nil; s == nil; {
 				select {
 				case <-ctx.Done():
@@ -77,9 +81,9 @@ func (k *Kernel) subscribe(ctx context.Context) (s *nl.NetlinkSocket, err error)
 	return s, err
 }
 
-// listen signals until the socket dies, ctx is done or the Kernel closed, and
-// closes the socket.
-func (k *Kernel) listen(ctx context.Context, s *nl.NetlinkSocket, wake chan<- struct{}) {
+// listen signals what matters until the socket dies, ctx is done or the Kernel
+// closed, and closes the socket.
+func (k *Kernel) listen(ctx context.Context, s *nl.NetlinkSocket, wake chan<- struct{}, matters func([]syscall.NetlinkMessage) bool) {
 	heard := make(chan struct{})
 	closed := make(chan struct{})
 	go func() {
@@ -94,9 +98,12 @@ func (k *Kernel) listen(ctx context.Context, s *nl.NetlinkSocket, wake chan<- st
 	defer func() { close(heard); <-closed }()
 	for {
 		// ENOBUFS: the kernel dropped messages, the socket lives on (netlink(7)).
-		if _, _, err := s.Receive(); err != nil && !errors.Is(err, unix.ENOBUFS) {
+		messages, _, err := s.Receive()
+		if err != nil && !errors.Is(err, unix.ENOBUFS) {
 			return
 		}
-		signal(wake)
+		if err != nil || matters(messages) {
+			signal(wake)
+		}
 	}
 }

@@ -107,7 +107,7 @@ func TestWatchSurvivesOverflow(t *testing.T) {
 	wake, ended := make(chan struct{}, 1), make(chan struct{})
 	go func() {
 		defer close(ended)
-		k.listen(ctx, s, wake)
+		k.listen(ctx, s, wake, anything)
 	}()
 	awake(t, wake, "overflow")
 	settle(wake)
@@ -133,7 +133,7 @@ func TestWatchReopensADeadSocket(t *testing.T) {
 		s, err := k.subscribe(ctx)
 		sockets <- s
 		return s, err
-	})
+	}, anything)
 	if err != nil {
 		t.Fatal(err)
 	}

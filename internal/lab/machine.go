@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -68,6 +69,9 @@ func newMachines(nodes []*Node) (*machines, error) {
 func (m *machines) add(n *Node, name string) error {
 	m.mu.Lock()
 	k := &machine{model: hwtest.New(name), domains: map[string]*hwtest.Domain{}}
+	for file, value := range wellKept {
+		k.model.Set(file, value)
+	}
 	for _, l := range n.Plan.Links {
 		k.domain(l.Port)
 	}
@@ -114,6 +118,17 @@ func (m *machines) drop(n *Node) error {
 	return err
 }
 
+// wellKept is a machine of which an agent has nothing to say: what diagnose advises is
+// done. No driver runs in a lab, so its defects and limits would be noise.
+var wellKept = map[string]string{
+	"proc/sys/kernel/osrelease":                     "7.2.13",
+	"sys/module/thunderbolt/parameters/dma_credits": "32",
+}
+
+// introduction is how a kernel of that release introduces itself to a peer
+// (drivers/thunderbolt/xdomain.c).
+var introduction = map[string]string{"vendor": "0x1d6b", "device": "0x4", "vendor_name": "Linux"}
+
 // pciOf returns the PCI address in a port's ID_PATH: 0000:c7:00.5.
 func pciOf(p mesh.Port) string { return strings.TrimPrefix(p.Path, "pci-") }
 
@@ -133,6 +148,8 @@ func (m *machines) boot(n *Node) error {
 	defer m.mu.Unlock()
 	k := m.nodes[n]
 	k.ports, k.done = map[int]*modelPort{}, make(chan struct{})
+	k.model.Set("proc/sys/kernel/random/boot_id", rand.Text()) // another at each boot
+	k.model.Set("dev/cpu_dma_latency", "")                     // an agent that asks for a latency holds it open
 	err := n.Do(func() (err error) {
 		if err = os.MkdirAll(treeFolder, 0o755); err == nil {
 			k.disk, err = openDisk(labFolder)
@@ -190,6 +207,9 @@ func (m *machines) plug(c *cable, index int) error {
 		}
 		c.names[i], c.macs[i] = name, hw.MAC(ports[i].UUID, ports[i].Adapter)
 		c.model.Rename(i, name)
+		for attribute, value := range introduction {
+			c.model.SetEnd(i, attribute, value)
+		}
 		for attribute, value := range map[string]string{"flags": "0x1002", "operstate": "down", "carrier": "0", "mtu": strconv.Itoa(driverMTU), "ifindex": strconv.Itoa(index)} {
 			c.model.SetInterface(i, attribute, value)
 		}

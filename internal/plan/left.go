@@ -55,6 +55,16 @@ func (l *Left) links(node int) map[int]int {
 // carry nothing although the kernel takes them to be up and its tables still lead
 // over them.
 func (l *Left) Around(node string, dead map[string]bool) []mesh.Steer {
+	return l.steers(node, dead, forwarding.Around)
+}
+
+// Instead returns how a node's packets are steered so that they go as Left has it,
+// around its dead cables, whatever tables its kernel holds.
+func (l *Left) Instead(node string, dead map[string]bool) []mesh.Steer {
+	return l.steers(node, dead, forwarding.Hops)
+}
+
+func (l *Left) steers(node string, dead map[string]bool, hops func(forwarding.Graph, *forwarding.Tables, int, []int) []forwarding.Hop) []mesh.Steer {
 	i := l.index(node)
 	if i < 0 {
 		return nil
@@ -69,7 +79,7 @@ func (l *Left) Around(node string, dead map[string]bool) []mesh.Steer {
 	}
 	slices.Sort(down)
 	var steers []mesh.Steer
-	for _, hop := range forwarding.Around(l.graph, l.tables, i, down) {
+	for _, hop := range hops(l.graph, l.tables, i, down) {
 		k := links[hop.Out]
 		if k >= mesh.MaxSteered {
 			continue

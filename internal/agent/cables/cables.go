@@ -24,24 +24,39 @@ type Say struct {
 const Dead = "dead"
 
 // Out returns the cables that carry nothing, each with the reason. A cable is out
-// if either end says so. What a node said that is not alive any more does not
-// count: its neighbour says what is to say.
+// if either end says so. The last words of a node whose agent is not alive any more
+// count: its kernel may go on forwarding, and it may have been the only one to see
+// that a cable carries nothing. Who is alive also looks different from everywhere,
+// and nodes that compile from different facts make loops.
 //
-// A cable that is out for silence alone is put back where there is no other way: a
+// A cable that is out for silence alone, or by nothing but the last words of a node
+// that is not alive, which may be old, is put back where there is no other way: a
 // doubtful link is better than none, and so a node never loses its last one. It is in
-// doubtful instead.
+// doubtful instead. Words of the living come first and old ones last: whoever takes
+// that node for alive puts back the same cables but for these, which join two parts
+// that have no way to each other for him, and change none within either.
 func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful map[string]string) {
 	out, doubtful = map[string]string{}, map[string]string{}
-	sure := map[string]bool{}
+	const (
+		silent = iota + 1 // in the order of being put back
+		old
+		sure
+	)
+	doubt := map[string]int{}
 	says = slices.Clone(says)
 	slices.SortStableFunc(says, func(a, b Say) int { return cmp.Or(cmp.Compare(a.Cable, b.Cable), cmp.Compare(a.Node, b.Node)) })
 	for _, s := range says {
-		if s.Up || !alive(s.Node) {
+		if s.Up {
 			continue
 		}
-		if s.Why != Dead {
-			sure[s.Cable] = true
+		this := sure
+		switch {
+		case s.Why == Dead:
+			this = silent
+		case !alive(s.Node):
+			this = old
 		}
+		doubt[s.Cable] = max(doubt[s.Cable], this)
 		why := s.Node + ": " + s.Why
 		if before := out[s.Cable]; before != "" {
 			why = before + ", " + why
@@ -54,10 +69,12 @@ func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful 
 			parts.join(c.Ends[0].Node, c.Ends[1].Node)
 		}
 	}
-	for _, c := range p.Cables {
-		if out[c.Name] != "" && !sure[c.Name] && parts.join(c.Ends[0].Node, c.Ends[1].Node) {
-			doubtful[c.Name] = out[c.Name]
-			delete(out, c.Name)
+	for level := silent; level < sure; level++ {
+		for _, c := range p.Cables {
+			if doubt[c.Name] == level && parts.join(c.Ends[0].Node, c.Ends[1].Node) {
+				doubtful[c.Name] = out[c.Name]
+				delete(out, c.Name)
+			}
 		}
 	}
 	return out, doubtful

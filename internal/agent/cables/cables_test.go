@@ -45,7 +45,10 @@ func TestOut(t *testing.T) {
 		{name: "nobody says anything", want: map[string]string{}},
 		{name: "one end is enough", says: []Say{down("n1", "1", Dead), {Node: "n2", Cable: "1", Up: true}}, want: map[string]string{"1": "n1: dead"}},
 		{name: "both ends", says: []Say{down("n2", "1", Dead), down("n1", "1", "no carrier")}, want: map[string]string{"1": "n1: no carrier, n2: dead"}},
-		{name: "who is not alive has no say", says: []Say{down("n1", "1", "no carrier")}, gone: "n1", want: map[string]string{}},
+		{name: "the last words of a node stand", says: []Say{down("n1", "1", "no carrier")}, gone: "n1", want: map[string]string{"1": "n1: no carrier"}},
+		{name: "but they cut nobody off",
+			says: []Say{down("n1", "1", "no carrier"), down("n2", "1", Dead), down("n4", "4", "no carrier")}, gone: "n1",
+			want: map[string]string{"4": "n4: no carrier"}},
 		{name: "the last link of a node stays if it is only silent",
 			says: []Say{down("n1", "1", Dead), down("n1", "4", Dead)}, want: map[string]string{"4": "n1: dead"}},
 		{name: "the silent one of two stays",
@@ -87,6 +90,18 @@ func TestOutProperties(t *testing.T) {
 		rand.New(rand.NewPCG(uint64(rapid.Uint32().Draw(t, "seed")), 0)).Shuffle(len(shuffled), func(i, j int) {
 			shuffled[i], shuffled[j] = shuffled[j], shuffled[i]
 		})
+		// Who takes a node for dead has the same cables, and some more that join parts
+		// which had no way to each other.
+		gone := rapid.SampledFrom(p.Nodes).Draw(t, "gone").Name
+		without, _ := Out(p, says, func(n string) bool { return n != gone })
+		for c := range without {
+			if out[c] == "" {
+				t.Fatalf("cable %s is out since %s is not alive", c, gone)
+			}
+		}
+		if more := len(out) - len(without); joined(p, out)-joined(p, without) != more {
+			t.Fatalf("%d cables are back since %s is not alive, and join %d parts to %d", more, gone, joined(p, out), joined(p, without))
+		}
 		again, _ := Out(p, shuffled, everybody)
 		if diff := cmp.Diff(out, again); diff != "" {
 			t.Fatalf("order matters:\n%s", diff)

@@ -24,11 +24,40 @@ type Limiter struct {
 }
 
 type object struct {
-	what  string
+	what string
+	Pace
+}
+
+// Pace says when something is put back that somebody takes away again and again. The
+// zero value is for what was never taken.
+type Pace struct {
 	count int
 	taken time.Time // the last time
 	due   time.Time // to be restored
 }
+
+// Taken notes that it was taken away, and returns when to put it back.
+func (p *Pace) Taken(now time.Time) time.Time {
+	if p.forgotten(now) {
+		*p = Pace{}
+	}
+	p.count++
+	p.taken, p.due = now, now
+	if p.count > free {
+		p.due = now.Add(min(first<<min(p.count-free-1, 10), longest))
+	}
+	return p.due
+}
+
+// Often returns how many times it was taken away, 0 if that is not often.
+func (p *Pace) Often(now time.Time) int {
+	if p.count <= free || p.forgotten(now) {
+		return 0
+	}
+	return p.count
+}
+
+func (p *Pace) forgotten(now time.Time) bool { return now.Sub(p.taken) > forget && now.After(p.due) }
 
 // Taken is an object that somebody takes away again and again.
 type Taken struct {
@@ -53,7 +82,7 @@ func (l *Limiter) Filter(now time.Time, have mesh.State, changes []mesh.Change) 
 		l.objects = map[string]*object{}
 	}
 	for key, o := range l.objects {
-		if now.Sub(o.taken) > forget && now.After(o.due) {
+		if o.forgotten(now) {
 			delete(l.objects, key)
 		}
 	}
@@ -71,11 +100,8 @@ func (l *Limiter) Filter(now time.Time, have mesh.State, changes []mesh.Change) 
 			o = &object{what: c.String()}
 			l.objects[c.String()] = o
 		}
-		o.count++
-		o.taken, o.due = now, now
-		if o.count > free {
-			o.due = now.Add(min(first<<min(o.count-free-1, 10), longest))
-			wake = earlier(wake, o.due)
+		if due := o.Taken(now); due.After(now) {
+			wake = earlier(wake, due)
 			continue
 		}
 		todo = append(todo, c)

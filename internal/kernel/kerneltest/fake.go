@@ -43,14 +43,15 @@ type Fake struct {
 	steered []mesh.Steer
 	guard   *mesh.Guard
 	refused mesh.Refused
-	wakes   map[chan struct{}]bool
+	wakes   wakes // of Watch
+	guards  wakes // of WatchSteering
 }
 
 var _ Fixture = (*Fake)(nil)
 
 // NewFake returns a namespace with nothing but lo.
 func NewFake() *Fake {
-	f := &Fake{cables: map[string]bool{}, sysctls: map[string]string{}, wakes: map[chan struct{}]bool{}}
+	f := &Fake{cables: map[string]bool{}, sysctls: map[string]string{}, wakes: wakes{}, guards: wakes{}}
 	f.makeSysctls("all")
 	f.makeSysctls("default")
 	f.addLink(mesh.Link{Name: "lo", MTU: 65536})
@@ -141,24 +142,33 @@ func (f *Fake) Apply(ctx context.Context, changes []mesh.Change) error {
 
 // Watch works as that of kernel.Kernel does.
 func (f *Fake) Watch(ctx context.Context) (<-chan struct{}, error) {
-	wake := make(chan struct{}, 1)
-	wake <- struct{}{}
-	f.mu.Lock()
-	f.wakes[wake] = true
-	f.mu.Unlock()
-	context.AfterFunc(ctx, func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		delete(f.wakes, wake)
-		close(wake)
-	})
-	return wake, nil
+	return f.wakes.join(ctx, &f.mu), nil
 }
 
-func (f *Fake) wake() {
-	for w := range f.wakes {
+func (f *Fake) wake() { f.wakes.signal() }
+
+// wakes are channels that get a value together; the fake's lock guards them.
+type wakes map[chan struct{}]bool
+
+func (w wakes) join(ctx context.Context, mu *sync.Mutex) <-chan struct{} {
+	wake := make(chan struct{}, 1)
+	wake <- struct{}{}
+	mu.Lock()
+	defer mu.Unlock()
+	w[wake] = true
+	context.AfterFunc(ctx, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		delete(w, wake)
+		close(wake)
+	})
+	return wake
+}
+
+func (w wakes) signal() {
+	for wake := range w {
 		select {
-		case w <- struct{}{}:
+		case wake <- struct{}{}:
 		default:
 		}
 	}

@@ -20,8 +20,9 @@ const (
 	uffdAPI        = 0xaa
 )
 
-// longestHold is when RTNL is given back in any case.
-const longestHold = 5 * time.Second
+// longestHold is when RTNL is given back in any case: as long as a driver was seen
+// to hold it.
+const longestHold = 10 * time.Second
 
 type uffdRange struct{ start, size uint64 }
 

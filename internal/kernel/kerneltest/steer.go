@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,11 +36,62 @@ func (f *Fake) Steer(ctx context.Context, entries []mesh.Steer) error {
 // Unsteer works as that of kernel.Kernel does.
 func (f *Fake) Unsteer(ctx context.Context) error { return f.Steer(ctx, nil) }
 
+// WatchSteering works as that of kernel.Kernel does.
+func (f *Fake) WatchSteering(ctx context.Context) (<-chan struct{}, error) {
+	if f.NoSteering {
+		return nil, fmt.Errorf("%w (%w)", kernel.ErrNoSteering, unix.EOPNOTSUPP)
+	}
+	return f.guards.join(ctx, &f.mu), nil
+}
+
+// FlushSteering makes the fake a Fixture.
+func (f *Fake) FlushSteering() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.steered = nil
+	f.guards.signal()
+	return nil
+}
+
 // Steered returns what is steered now.
 func (f *Fake) Steered() []mesh.Steer {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.steered)
+}
+
+// steeringWatched tells changes by others from our own.
+func steeringWatched(b *bench) {
+	ctx, stop := context.WithCancel(b.ctx)
+	defer stop()
+	wake, err := b.WatchSteering(ctx)
+	b.must(err)
+	quiet := func(what string) {
+		b.Helper()
+		select {
+		case <-wake:
+			b.Errorf("woken %s", what)
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+	<-wake
+	entry := mesh.Steer{Destination: netip.MustParseAddr("10.7.1.2"), Port: portB, Mark: mesh.SteerMark(0)}
+	for range 2 {
+		b.must(b.Steer(b.ctx, []mesh.Steer{entry}))
+		quiet("by steering")
+		b.must(b.FlushSteering())
+		select {
+		case <-wake:
+		case <-time.After(5 * time.Second):
+			b.Fatal("somebody flushed the table, and nobody is woken")
+		}
+		for len(wake) > 0 { // what else came with it
+			<-wake
+		}
+	}
+	stop()
+	for range wake { // until it is closed
+	}
 }
 
 // steering is the part of the suite that needs no packets; where they go is tried

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/usb4mesh/usb4mesh/internal/config"
+	"github.com/usb4mesh/usb4mesh/internal/finding"
 	"github.com/usb4mesh/usb4mesh/internal/lab"
 	"github.com/usb4mesh/usb4mesh/internal/plan"
 )
@@ -90,7 +91,10 @@ func startLab(t *testing.T, program string, src []byte) *lab.Lab {
 	if len(fs) > 0 {
 		t.Fatal(fs)
 	}
-	p, _ := plan.Make(c)
+	p, fs := plan.Make(c)
+	if finding.HasErrors(fs) {
+		t.Fatal(fs)
+	}
 	l, err := lab.New(ctx, p, lab.Options{Engine: lab.AgentEngine, Cluster: src, Program: program, Logs: logs})
 	if err != nil {
 		if strings.Contains(err.Error(), "the kernel refuses") {
