@@ -103,7 +103,7 @@ func (c Config) filled() (Config, error) {
 	return c, nil
 }
 
-// do runs f on the thread of the loop and waits for it. It returns false if the
+// do runs f in the loop and waits for it. It returns false if the
 // engine has ended.
 func (e *Engine) do(f func(*loop)) bool {
 	done := make(chan struct{})

@@ -77,7 +77,7 @@ type Session struct {
 	RealTime      bool          // watched by a real-time thread
 	Problems      []string      // what keeps this link from being watched as it should; for people
 
-	Late time.Duration // the most by which the engine's thread ever woke too late
+	Late time.Duration // the most by which the engine ever woke too late
 
 	Sent, Received uint64 // BFD packets; received ones that were valid
 	Dropped        uint64 // BFD packets thrown away, the sum of Drops

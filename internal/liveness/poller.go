@@ -19,8 +19,8 @@ import (
 type poller struct {
 	epoll  int
 	bed    bed
-	events [batch]unix.EpollEvent
-	ready  int // of events
+	events [64]unix.EpollEvent // more are told the next time
+	ready  int                 // of events
 }
 
 // bed is a way to sleep until some descriptor of a poller can be read, or for so long.
