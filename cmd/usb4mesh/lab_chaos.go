@@ -23,7 +23,8 @@ func newLabChaosCommand() *cobra.Command {
 		Long: `chaos builds the mesh of a cluster file with the real agent in every node, as lab run
 --agent does, and makes random steps: cables are unplugged, plugged, silenced in one or
 both directions, or flap; agents are killed or started again, with other clocks too;
-nodes lose their power; somebody else removes routes, rules, addresses.
+nodes lose their power; somebody else removes routes, rules, addresses; a machine that is
+not of the plan is plugged in place of a cable.
 
 After each step the mesh must settle: every pair that the cables still connect is reached
 on its shortest way, the kernels' tables are those for the cables that are left, and the

@@ -46,11 +46,11 @@ func TestStepsReplay(t *testing.T) {
 		for _, s := range steps {
 			_, isOut := out[s.Cable]
 			switch s.Kind {
-			case Unplug, Silent, OneWay, Blind, Flap, Eve:
+			case Unplug, Silent, OneWay, Blind, Flap, Stranger:
 				if isOut || s.Cable == "" {
 					t.Fatalf("step %s: the cable is out, or none", s)
 				}
-				if s.Kind != Flap && s.Kind != Eve {
+				if s.Kind != Flap && s.Kind != Stranger {
 					out[s.Cable] = s.Kind
 				}
 			case Replug:

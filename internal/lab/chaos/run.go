@@ -184,8 +184,8 @@ func (r *runner) do(ctx context.Context, s Step) (string, error) {
 		return "", errors.Join(r.l.Agent(ctx, s.Node, lab.AgentKill), r.l.StartAgentAt(ctx, s.Node, s.Offset))
 	case Foreign:
 		return r.l.Vandalize(ctx, s.Node, s.What, s.Pick)
-	case Eve:
-		return "", r.eve(ctx, s)
+	case Stranger:
+		return "", r.stranger(ctx, s)
 	case Reboot:
 		_, off := r.l.Power(ctx, s.Node, false)
 		_, on := r.l.Power(ctx, s.Node, true)
@@ -232,10 +232,10 @@ func (r *runner) dead(ctx context.Context, s Step, do func() error) error {
 	return errors.Join(do(), r.l.Agent(ctx, s.Node, lab.AgentStart))
 }
 
-// eve plugs a stranger's machine in place of a cable. The mesh must settle as without
+// stranger plugs a stranger's machine in place of a cable. The mesh must settle as without
 // the cable, and say who is there.
-func (r *runner) eve(ctx context.Context, s Step) error {
-	if _, err := r.l.Stranger(ctx, lab.Socket{Node: s.Node, Cable: s.Cable}, lab.Stranger{Name: string(Eve), Managed: true}); err != nil {
+func (r *runner) stranger(ctx context.Context, s Step) error {
+	if _, err := r.l.Stranger(ctx, lab.Socket{Node: s.Node, Cable: s.Cable}, lab.Stranger{Name: string(Stranger), Managed: true}); err != nil {
 		return err
 	}
 	v, _, _, err := r.settle(ctx)
@@ -251,7 +251,7 @@ func (r *runner) eve(ctx context.Context, s Step) error {
 	}
 	at := slices.IndexFunc(infos, func(i lab.AgentInfo) bool { return i.Node == s.Node })
 	if !slices.ContainsFunc(infos[at].Status.Links, func(k mesh.LinkStatus) bool {
-		return k.Cable == s.Cable && strings.HasPrefix(k.Stranger, string(Eve)) && !k.Usable
+		return k.Cable == s.Cable && strings.HasPrefix(k.Stranger, string(Stranger)) && !k.Usable
 	}) {
 		return &wrongError{"with a stranger plugged in", []string{fmt.Sprintf("node %s does not say that a stranger is at the port of cable %s", s.Node, s.Cable)}}
 	}

@@ -15,18 +15,18 @@ type Kind string
 
 // Kinds of steps.
 const (
-	Unplug  Kind = "unplug"  // a cable
-	Replug  Kind = "replug"  // a cable that is out, in whatever way
-	Silent  Kind = "silent"  // a cable loses all frames, carrier stays
-	OneWay  Kind = "one-way" // a cable loses what one end sends
-	Flap    Kind = "flap"    // a cable is unplugged and plugged a few times, quickly
-	Kill    Kind = "kill -9" // an agent; forwarding must stay until it is started again
-	Restart Kind = "restart" // an agent is asked to end, and started again
-	Blind   Kind = "blind"   // a cable is unplugged while the agent of one end is dead
-	Foreign Kind = "foreign" // somebody else takes something from a kernel
-	Reboot  Kind = "reboot"  // a node loses its power and gets it back
-	Clock   Kind = "clock"   // an agent starts again, and its clocks have jumped
-	Eve     Kind = "eve"     // a machine that is not of the plan is plugged in place of a cable, for a while
+	Unplug   Kind = "unplug"   // a cable
+	Replug   Kind = "replug"   // a cable that is out, in whatever way
+	Silent   Kind = "silent"   // a cable loses all frames, carrier stays
+	OneWay   Kind = "one-way"  // a cable loses what one end sends
+	Flap     Kind = "flap"     // a cable is unplugged and plugged a few times, quickly
+	Kill     Kind = "kill -9"  // an agent; forwarding must stay until it is started again
+	Restart  Kind = "restart"  // an agent is asked to end, and started again
+	Blind    Kind = "blind"    // a cable is unplugged while the agent of one end is dead
+	Foreign  Kind = "foreign"  // somebody else takes something from a kernel
+	Reboot   Kind = "reboot"   // a node loses its power and gets it back
+	Clock    Kind = "clock"    // an agent starts again, and its clocks have jumped
+	Stranger Kind = "stranger" // a machine that is not of the plan is plugged in place of a cable, for a while
 )
 
 // weights say how often a step is of a kind. The sum is of no matter.
@@ -35,7 +35,7 @@ var weights = []struct {
 	weight int
 }{
 	{Unplug, 16}, {Replug, 0 /* see kind */}, {Silent, 12}, {OneWay, 10}, {Flap, 8}, {Kill, 8}, {Restart, 5},
-	{Blind, 4}, {Foreign, 18}, {Reboot, 4}, {Clock, 5}, {Eve, 6},
+	{Blind, 4}, {Foreign, 18}, {Reboot, 4}, {Clock, 5}, {Stranger, 6},
 }
 
 // Step is one step.
@@ -62,7 +62,7 @@ func (s Step) String() string {
 		text += " node " + s.Node
 	}
 	switch s.Kind {
-	case OneWay, Eve:
+	case OneWay, Stranger:
 		text += fmt.Sprintf(" end %d", s.End)
 	case Flap:
 		text += fmt.Sprintf(" %d times, %s apart", s.Times, s.Pause)
@@ -114,7 +114,7 @@ func (g *generator) next() Step {
 	case Unplug, Silent, OneWay:
 		s.Cable, s.End = g.cable(false), g.rnd.IntN(2)
 		g.out[s.Cable] = s.Kind
-	case Eve:
+	case Stranger:
 		s.Cable, s.End = g.cable(false), g.rnd.IntN(2)
 		s.Node = g.end(s.Cable, s.End)
 	case Flap:
@@ -155,7 +155,7 @@ func (g *generator) kind() Kind {
 		if x -= weight; x >= 0 {
 			continue
 		}
-		needsCable := slices.Contains([]Kind{Unplug, Silent, OneWay, Flap, Blind, Eve}, w.kind)
+		needsCable := slices.Contains([]Kind{Unplug, Silent, OneWay, Flap, Blind, Stranger}, w.kind)
 		if needsCable && len(g.out) == cables {
 			return Replug
 		}

@@ -30,6 +30,7 @@ const (
 	wireSee  = "see"  // until standard input ends: what was seen, as JSON
 	wireTalk = "talk" // until standard input ends: gossip, as its configuration in the standard input says
 	wirePort = 9999   // of UDP, on which "see" listens
+	wireLast = 0xffff // number of the frame by which "see" knows that it has seen all before
 )
 
 // mark starts the payload of the frames that a test sends; two bytes with their number
@@ -133,6 +134,9 @@ func wireSees() error {
 			mu.Lock()
 			defer mu.Unlock()
 			n := int(binary.BigEndian.Uint16(b[at+len(mark):]))
+			if n == wireLast {
+				return
+			}
 			if s.Marked[n] == nil {
 				s.Marked[n] = map[string]int{}
 			}
@@ -149,12 +153,14 @@ func wireSees() error {
 			note(b[:n], "socket")
 		}
 	}()
+	all := make(chan struct{})
 	go func() {
+		defer close(all)
 		b := make([]byte, 1<<17)
 		names := map[int]string{}
 		for {
 			n, from, err := unix.Recvfrom(fd, b, 0)
-			if err != nil {
+			if err != nil || bytes.Contains(b[:n], payload(wireLast)) {
 				return
 			}
 			l, ok := from.(*unix.SockaddrLinklayer)
@@ -162,9 +168,11 @@ func wireSees() error {
 				continue
 			}
 			name := names[l.Ifindex]
-			if i, err := net.InterfaceByIndex(l.Ifindex); err == nil && (name == "" || n%16 == 0) { // names change
-				name = i.Name
-				names[l.Ifindex] = name
+			if name == "" {
+				if i, err := net.InterfaceByIndex(l.Ifindex); err == nil {
+					name = i.Name
+					names[l.Ifindex] = name
+				}
 			}
 			if l.Pkttype == unix.PACKET_OUTGOING {
 				note(b[:n], name+" out")
@@ -178,6 +186,11 @@ func wireSees() error {
 	}()
 	fmt.Println("{}") // it sees //nolint:forbidigo // this is a command
 	_, _ = io.Copy(io.Discard, os.Stdin)
+	// Behind all that came before, in the same queue.
+	if _, err := c.WriteTo(payload(wireLast), &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: wirePort}); err != nil {
+		return err
+	}
+	<-all
 	mu.Lock()
 	defer mu.Unlock()
 	return json.NewEncoder(os.Stdout).Encode(s)
