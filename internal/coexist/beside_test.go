@@ -108,14 +108,7 @@ func (b *trial) all() {
 	b.Logf("the mesh is whole %.1f s after an agent came second", b.whole("the agent came second", 20*time.Second).Seconds())
 	b.quiet()
 
-	was = b.foreign()
-	if _, err := b.Cleanup(b.Context()); err != nil {
-		b.Error(err)
-	}
-	b.keeps("agent --cleanup", was)
-	if left := b.must(here, "ip route show table all protocol 117; ip -6 route show table all protocol 117; ip link show | grep umesh0 || true"); left != "" {
-		b.Errorf("agent --cleanup leaves:\n%s", left)
-	}
+	b.clean()
 	b.runs.stop()
 }
 
@@ -169,14 +162,6 @@ func (b *trial) during(what string, wait time.Duration, do func()) {
 		b.Errorf("%s: %v, %q; it was told to spare the mesh", what, l, often)
 	case l.gap > gapMost:
 		b.Errorf("%s: %v", what, l)
-	}
-}
-
-// keeps checks that what others hold in the kernel is still there.
-func (b *trial) keeps(who string, was []string) {
-	b.Helper()
-	if gone := lacks(was, b.foreign()); len(gone) > 0 {
-		b.Errorf("%s took away what is not the mesh's:\n%s", who, strings.Join(gone, "\n"))
 	}
 }
 

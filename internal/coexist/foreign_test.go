@@ -61,3 +61,26 @@ func (w *world) foreign() (lines []string) {
 func lacks(was, is []string) []string {
 	return slices.DeleteFunc(slices.Clone(was), func(line string) bool { return slices.Contains(is, line) })
 }
+
+// keeps checks that what others hold in the kernel is still there.
+func (w *world) keeps(who string, was []string) {
+	w.Helper()
+	if gone := lacks(was, w.foreign()); len(gone) > 0 {
+		w.Errorf("%s took away what is not the mesh's:\n%s", who, strings.Join(gone, "\n"))
+	}
+}
+
+// clean ends all agents for good, and checks that what is theirs has gone and nothing
+// else. An interface that was down before the first agent is down again, so that what
+// others have put onto those of the mesh meanwhile goes with them.
+func (w *world) clean() {
+	w.Helper()
+	was := slices.DeleteFunc(w.foreign(), func(line string) bool { return strings.Contains(line, "tbt-") || strings.Contains(line, "umesh0") })
+	if _, err := w.Cleanup(w.Context()); err != nil {
+		w.Error(err)
+	}
+	w.keeps("agent --cleanup", was)
+	if left := w.must(here, "ip route show table all protocol 117; ip -6 route show table all protocol 117; ip link show | grep umesh0 || true"); left != "" {
+		w.Errorf("agent --cleanup leaves:\n%s", left)
+	}
+}
