@@ -38,7 +38,7 @@ var (
 	noSteering = kind("no-steering", finding.Warning, "Packets can't be steered past dead links at once",
 		"That is done with nf_tables, which this kernel lacks or the agent may not use (CAP_NET_ADMIN). A link that dies silently is left when the routes are changed, which takes longer while a driver holds the kernel's lock.")
 	foreignChanges = kind("foreign-changes", finding.Warning, "Something else undoes the agent's changes",
-		"Addresses, routes or settings of the mesh were removed several times. The agent restores them, but ever less often, so that two managers do not fight at full speed. Tell the other one to leave the interfaces tbt-* and umesh0 alone: `unmanaged-devices` of NetworkManager, `denyinterfaces` of dhcpcd, no .network file of systemd-networkd that matches them.")
+		"Addresses, routes or settings of the mesh were removed several times. The agent restores them, but ever less often, so that two managers do not fight at full speed. Tell the other one to leave the interfaces tbt-* and umesh0 alone, and thunderbolt*, which is their name before the agent gives them theirs: `unmanaged-devices` of NetworkManager, `denyinterfaces` of dhcpcd, no .network file of systemd-networkd that matches them.")
 
 	gossipOff = kind("gossip-off", finding.Warning, "The nodes do not tell each other which links are down",
 		"Gossip needs a key file, the same on every node, or `gossip: plain` in the cluster file. Without it every node only knows its own links: a single cut is survived all the same, a second one may not be.")
