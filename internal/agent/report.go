@@ -47,7 +47,7 @@ func (a *Agent) judgeTurn(t *turn) {
 			who = strings.Join(m, ", ") + " (running here) or something else"
 		}
 		t.report(finding.New(foreignChanges, "%s takes %d objects of the mesh away again and again, one of them %d times: %s", who, len(often), often[0].Count, strings.TrimPrefix(often[0].Object, "add ")).
-			Hinted("tell it to leave tbt-* and %s alone", mesh.IdentityInterface))
+			Hinted("tell it to leave tbt-*, thunderbolt* and %s alone", mesh.IdentityInterface))
 	}
 	if t.cause == causeTimer && len(t.stand) == 0 { // what is about to change needs no advice
 		a.loop.diagnosis = nil

@@ -23,6 +23,9 @@ func (a *Agent) want(t *turn, s step) mesh.State {
 			w.Links[i].Kind = l.kind
 		}
 	}
+	if hasIPv6(t.have) && slices.ContainsFunc(w.Links, func(k mesh.Link) bool { return k.Name == mesh.IdentityInterface }) {
+		w.Sysctls = append(w.Sysctls, withIPv6(mesh.IdentityInterface))
+	}
 	apart := map[string]bool{}
 	var quarantine []mesh.Sysctl
 	for _, p := range t.match.Ports {
@@ -30,7 +33,7 @@ func (a *Agent) want(t *turn, s step) mesh.State {
 		if !p.Part() || p.Kernel.Name != name {
 			apart[name] = true
 		} else if hasIPv6(t.have) {
-			w.Sysctls = append(w.Sysctls, mesh.Sysctl{Path: "net/ipv6/conf/" + name + "/disable_ipv6", Value: "0"})
+			w.Sysctls = append(w.Sysctls, withIPv6(name))
 			if local, _ := a.ends(t.have, p.Plan.Peer); local.Is6() {
 				w.Addresses = append(w.Addresses, mesh.Address{Interface: name, Local: netip.PrefixFrom(local, 64)})
 			}
@@ -48,6 +51,11 @@ func (a *Agent) want(t *turn, s step) mesh.State {
 		w = onlyIPv4(w)
 	}
 	return w
+}
+
+// withIPv6 switches IPv6 on at an interface, whatever is the rule for all others.
+func withIPv6(name string) mesh.Sysctl {
+	return mesh.Sysctl{Path: "net/ipv6/conf/" + name + "/disable_ipv6", Value: "0"}
 }
 
 // keptFromMesh are the settings of an interface to a stranger: nothing that comes in

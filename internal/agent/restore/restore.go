@@ -10,9 +10,12 @@ import (
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
 )
 
+// Some programs take an interface down in several steps, and what was restored between
+// two of them is taken again: the first pauses are short, so that one such work does not
+// cost the mesh seconds.
 const (
 	free    = 3               // restored at once
-	first   = time.Second     // then after a pause, doubled each time
+	first   = time.Second / 8 // then after a pause, doubled each time
 	longest = time.Minute     //
 	forget  = 5 * time.Minute // without being taken away
 )

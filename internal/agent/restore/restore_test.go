@@ -71,13 +71,33 @@ func TestBackOff(t *testing.T) {
 		w.takeRoute()
 		restored += w.turn(time.Duration(i) * 100 * time.Millisecond)
 	}
-	// Three at once, then after 1, 2, 4, 8, 16 s: eight in 31 s, and the next after 32 more.
-	if restored != 3+5 {
+	// Three at once, then after 1/8, 1/4, 1/2, 1, 2, 4, 8, 16 s: eleven in 33 s, and the
+	// next after 32 more.
+	if restored != 3+8 {
 		t.Errorf("restored %d times in a minute", restored)
 	}
 	often := w.limiter.Often()
 	if len(often) != 1 || often[0].Count < 4 || often[0].Object != "add "+want().Routes[0].String() {
 		t.Errorf("%+v", often)
+	}
+}
+
+// A program that takes things away in steps undoes what was restored between them. When
+// it is done, all is back within a second.
+func TestOneWorkOfManySteps(t *testing.T) {
+	w := newWorld(t)
+	at := time.Duration(0)
+	for range 6 {
+		w.takeRoute()
+		w.turn(at)
+		at += 40 * time.Millisecond
+	}
+	for at < time.Second {
+		w.turn(at)
+		at += 40 * time.Millisecond
+	}
+	if len(w.state().Routes) == 0 {
+		t.Error("the route is not back after a second")
 	}
 }
 
