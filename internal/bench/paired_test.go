@@ -21,6 +21,8 @@ import (
 // two network namespaces: in turns, so that what else the machine does hurts both
 // alike. Each iteration is a pair of runs, so -benchtime 5x gives medians of five.
 //
+// CONGESTION names a congestion control for both, where the kernel's own is not wanted.
+//
 // x-gbps is our throughput divided by that of iperf3 in the same pair, x-cpu/GB our
 // CPU time per gigabyte divided by theirs, of client and server together.
 func BenchmarkAgainstIperf3(b *testing.B) {
@@ -75,8 +77,9 @@ func middle(all []float64) float64 {
 type load struct{ gbps, cpu float64 }
 
 const (
-	roleVariable = "BENCH_TEST_ROLE"
-	pairTime     = time.Second
+	roleVariable       = "BENCH_TEST_ROLE"
+	congestionVariable = "CONGESTION"
+	pairTime           = time.Second
 )
 
 var here, there = "10.9.0.1", "10.9.0.2"
@@ -172,8 +175,12 @@ func (n *namespaces) own(b *testing.B, streams int) load {
 
 func (n *namespaces) iperf3(b *testing.B, program string, streams int) load {
 	b.Helper()
+	args := []string{program, "--client", there, "--time", "1", "--json", "--parallel", strconv.Itoa(streams)}
+	if name := os.Getenv(congestionVariable); name != "" {
+		args = append(args, "--congestion", name)
+	}
 	out, cpu := n.run(b, n.command(1, program, "--server", "--one-off", "--bind", there, "--forceflush"),
-		n.command(0, program, "--client", there, "--time", "1", "--json", "--parallel", strconv.Itoa(streams)))
+		n.command(0, args...))
 	var r struct {
 		End struct {
 			Received struct {
@@ -210,7 +217,7 @@ func play(role string) int {
 		var r Result
 		streams, _ := strconv.Atoi(os.Getenv("BENCH_TEST_STREAMS")) // 0 is one
 		c := Client{Server: netip.AddrPortFrom(netip.MustParseAddr(there), Port)}
-		if r, err = c.Run(ctx, Test{Streams: streams, Duration: pairTime}); err == nil {
+		if r, err = c.Run(ctx, Test{Streams: streams, Duration: pairTime, Congestion: os.Getenv(congestionVariable)}); err == nil {
 			err = json.NewEncoder(os.Stdout).Encode(r)
 		}
 	}

@@ -4,18 +4,28 @@ import (
 	"fmt"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// A call moves callSize bytes through a block of blockSize, over and over: few
-// calls, and a block that stays in the first caches of a core.
+// What a stream does that is after the most that goes through. A call moves callSize
+// bytes through a block of blockSize, over and over: few calls, and a block that
+// stays in the first caches of a core.
 const (
-	callSize  = 1 << 20
+	callSize  = 2 << 20
 	blockSize = 32 << 10
-	// A receiver of as much as comes is woken for half a call, or after stopGrain.
-	wakeSize = callSize / 2
+	// A receiver is woken for half a call. On a slow link, where that takes long, it
+	// looks every wakeGrain, so that what it counted is never older.
+	wakeSize  = callSize / 2
+	wakeGrain = 10 * time.Millisecond
+	// A sender is held back while this much waits that TCP may not send yet, where
+	// the kernel would let megabytes pile up. The data is still in a cache when it
+	// goes out, and under a congestion control that paces (BBR) it goes out in the
+	// sender's own time: a full queue is emptied by a timer, once per 64 KiB. What is
+	// on its way to the peer is not limited, however long the link.
+	unsentSize = 128 << 10
 )
 
 // sendTCP writes until stop. The test's length is the size of a write, as in
@@ -23,6 +33,10 @@ const (
 func (s *stream) sendTCP(stop *atomic.Bool) error {
 	if s.test.ZeroCopy {
 		return s.sendFile(stop)
+	}
+	if s.unlimited() {
+		// Without it the test is the same, at a higher cost.
+		_ = unix.SetsockoptInt(s.sock.fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentSize)
 	}
 	iov := s.vectors()
 	pace := newPacer(s.test.Rate)
@@ -74,6 +88,10 @@ func (s *stream) sendFile(stop *atomic.Bool) error {
 func (s *stream) receiveTCP(stop *atomic.Bool) error {
 	iov := s.vectors()
 	if s.unlimited() {
+		grain := unix.NsecToTimeval(int64(wakeGrain))
+		if err := unix.SetsockoptTimeval(s.sock.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &grain); err != nil {
+			return fmt.Errorf("stream %d: receive timeout: %w", s.id, err)
+		}
 		// Without it the test is the same, with more wake-ups.
 		_ = unix.SetsockoptInt(s.sock.fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, wakeSize)
 	}
