@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -13,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/usb4mesh/usb4mesh/internal/agent"
-	"github.com/usb4mesh/usb4mesh/internal/mesh"
 	"github.com/usb4mesh/usb4mesh/internal/status"
 )
 
@@ -150,46 +148,4 @@ func agentLog(w io.Writer, debug bool) *slog.Logger {
 		}
 	}
 	return slog.New(slog.NewTextHandler(w, o))
-}
-
-func newRebootCheckCommand() *cobra.Command {
-	var socket string
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:     "reboot-check",
-		GroupID: "run",
-		Short:   "May this machine reboot now without parting the mesh?",
-		Long: `reboot-check asks the agent of this machine whether the other nodes still reach each other while
-this one is down: over the cabling that is left now, with all of them there, and all running the
-same plan. Exit code 0 if it may, 4 if it should not, 1 if no agent answers.`,
-		Example: `  usb4mesh reboot-check && systemctl reboot`,
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, _, err := status.Client{Socket: socket}.Get(cmd.Context())
-			if err != nil {
-				return err
-			}
-			verdict := s.Reboot
-			if s.State == mesh.StateFailed || s.State == mesh.StateStarting {
-				verdict = mesh.RebootVerdict{Reason: fmt.Sprintf("the agent is %s: %s", s.State, s.Why)}
-			}
-			if asJSON {
-				err = writeJSON(cmd.OutOrStdout(), verdict)
-			} else {
-				word := "no"
-				if verdict.OK {
-					word = "yes"
-				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", word, verdict.Reason)
-			}
-			if err == nil && !verdict.OK {
-				return &exitError{code: exitProblems}
-			}
-			return err
-		},
-	}
-	f := cmd.Flags()
-	f.StringVar(&socket, "socket", agent.DefaultSocket, "unix socket of the agent")
-	f.BoolVar(&asJSON, "json", false, "print the verdict as JSON")
-	return cmd
 }

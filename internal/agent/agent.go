@@ -30,6 +30,7 @@ type Agent struct {
 	readers map[chan struct{}]bool
 
 	steering steering
+	leave    leave
 
 	loop loop // belongs to the goroutine of Run
 }
@@ -38,6 +39,7 @@ type Agent struct {
 type shared struct {
 	node     string // own name
 	plan     *mesh.Plan
+	digest   string
 	ports    []*port // in the order of the plan
 	liveness Liveness
 	watched  bool // by it
@@ -120,7 +122,7 @@ func New(o Options) (*Agent, error) {
 			Mesh: p.Mesh, Node: o.Node, Version: o.Version, State: mesh.StateStarting, Since: time.Now(), StateSince: time.Now(),
 			Links: []mesh.LinkStatus{}, Members: []mesh.MemberStatus{}, Cables: []mesh.CableStatus{}, Routes: []mesh.RouteStatus{},
 			Findings: []mesh.StatusFinding{}, Healing: []mesh.HealStep{},
-			Reboot: mesh.RebootVerdict{Reason: "no turn is done yet"},
+			Reboot: mesh.RebootVerdict{Reason: "no turn is done yet", Leaving: []string{}},
 		},
 		loop: loop{
 			kind: mesh.KindDummy, unsupported: map[string]bool{}, state: mesh.StateStarting,

@@ -72,7 +72,7 @@ func (a *Agent) adopt(c mesh.Cluster, p mesh.Plan, warnings []finding.Finding) {
 	for _, b := range a.shared.ports {
 		before[b.Plan.Cable+" "+b.Plan.Interface] = b
 	}
-	a.shared.node, a.shared.plan = self.Name, &p
+	a.shared.node, a.shared.plan, a.shared.digest = self.Name, &p, l.digest
 	a.shared.ports = nil
 	// Steering would go by tables of another plan.
 	a.shared.installed, a.shared.passage, a.shared.target, a.shared.out, a.shared.bypass = nil, nil, nil, nil, nil

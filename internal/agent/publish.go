@@ -4,15 +4,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/usb4mesh/usb4mesh/internal/agent/cables"
 	"github.com/usb4mesh/usb4mesh/internal/finding"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
-	"github.com/usb4mesh/usb4mesh/internal/plan"
 )
 
 // Status returns what the agent knows. What changes all the time, such as counters
@@ -109,7 +106,6 @@ func (a *Agent) tellReaders() {
 func (a *Agent) conclude(t *turn) {
 	a.judgeTurn(t)
 	a.mu.Lock()
-	g := a.shared.gossip
 	on := a.shared.passage != nil || !a.loop.gathering.IsZero()
 	s := mesh.Status{
 		Mesh: a.loop.plan.Mesh, Node: a.options.Node, Version: a.options.Version, PlanDigest: a.loop.digest,
@@ -131,7 +127,7 @@ func (a *Agent) conclude(t *turn) {
 		a.loop.state, a.loop.stateSince = s.State, t.started
 	}
 	s.StateSince = a.loop.stateSince
-	s.Reboot = a.mayReboot(g)
+	s.Reboot = a.mayReboot(t.started)
 
 	a.mu.Lock()
 	a.status = s
@@ -145,32 +141,6 @@ func (a *Agent) conclude(t *turn) {
 		state = "READY=1\n" + state
 	}
 	a.parts.notify(state)
-}
-
-// mayReboot asks about the cabling that is beyond doubt.
-func (a *Agent) mayReboot(g Gossip) mesh.RebootVerdict {
-	m := cables.Mesh{
-		Plan: &a.loop.plan, Left: a.shared.installed, Node: a.options.Node, Digest: a.loop.digest,
-		Digests: map[string]string{}, Gossip: g != nil,
-	}
-	out := outs{}
-	for c := range a.loop.out {
-		out[c] = true
-	}
-	for c := range a.shared.doubtful {
-		out[c] = true
-	}
-	if m.Left == nil || !maps.Equal(out, a.shared.out) {
-		m.Left = plan.Without(&a.loop.plan, out)
-	}
-	alive := map[string]bool{}
-	if g != nil {
-		for _, k := range g.Members() {
-			alive[k.Node], m.Digests[k.Node] = k.Alive, k.Digest
-		}
-	}
-	m.Alive = func(n string) bool { return alive[n] }
-	return cables.MayReboot(m)
 }
 
 // stateOf says in a word, and a line, how things are.

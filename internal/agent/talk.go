@@ -65,6 +65,7 @@ func (a *Agent) speak(t *turn) {
 		a.wake.up(causeGossip)
 	}
 	g.Note(gossip.DigestNote, l.digest)
+	a.turnAgain(a.tellLeave(t.started, g))
 	var routers []string
 	for _, c := range t.hardware.Controllers {
 		if c.UUID != "" {

@@ -34,9 +34,13 @@ func (g *Gossip) MayHeal(cable string, down time.Duration) (bool, string) {
 	return mayHeal(g.config.Node, peer, g.isAlive(peer), g.heals(peer, cable), down)
 }
 
+// GoesFirst reports whether node a has its way where two say at the same moment that
+// they are about to do what only one may: no clocks, no votes, all decide alike.
+func GoesFirst(a, b string) bool { return a < b }
+
 // mayHeal is the rule of MayHeal for node self, from what is known of its peer.
 func mayHeal(self, peer string, alive bool, does Heal, down time.Duration) (bool, string) {
-	first := self < peer
+	first := GoesFirst(self, peer)
 	switch {
 	case does == HealActing && (alive || down < patience):
 		return false, fmt.Sprintf("node %s works on its end", peer)

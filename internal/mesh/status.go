@@ -143,6 +143,17 @@ type HealStep struct {
 
 // RebootVerdict says whether the node may reboot now without parting the mesh.
 type RebootVerdict struct {
-	OK     bool   `json:"ok"`
-	Reason string `json:"reason"`
+	OK        bool      `json:"ok"`
+	Reason    string    `json:"reason"`
+	HeldUntil time.Time `json:"held_until"` // the others count this node as gone until then
+	Leaving   []string  `json:"leaving"`    // other nodes that are counted as gone
+}
+
+// MayReboot is the verdict on a node whose agent may be in no state to judge.
+func (s Status) MayReboot() RebootVerdict {
+	v := s.Reboot
+	if s.State == StateFailed || s.State == StateStarting {
+		v.OK, v.Reason = false, "the agent is "+string(s.State)+": "+s.Why
+	}
+	return v
 }

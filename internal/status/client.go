@@ -33,7 +33,7 @@ type Client struct {
 func (c Client) Get(ctx context.Context) (mesh.Status, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, usual.patience)
 	defer cancel()
-	body, closed, err := c.open(ctx, "/status.json")
+	body, closed, err := c.open(ctx, http.MethodGet, "/status.json")
 	if err != nil {
 		return mesh.Status{}, nil, err
 	}
@@ -49,7 +49,7 @@ func (c Client) Get(ctx context.Context) (mesh.Status, []byte, error) {
 // Watch calls each with every status that the agent sends, the first at once,
 // until ctx ends, the agent goes, or each returns an error, which Watch returns.
 func (c Client) Watch(ctx context.Context, each func(s mesh.Status, raw []byte) error) error {
-	body, closed, err := c.open(ctx, "/events")
+	body, closed, err := c.open(ctx, http.MethodGet, "/events")
 	if err != nil {
 		return err
 	}
@@ -84,14 +84,14 @@ func (c Client) parse(raw []byte) (mesh.Status, error) {
 }
 
 // open asks for a page. closed ends the connection; it may be called twice.
-func (c Client) open(ctx context.Context, page string) (body io.Reader, closed func(), err error) {
+func (c Client) open(ctx context.Context, method, page string) (body io.Reader, closed func(), err error) {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", c.Socket)
 	}
 	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true, ResponseHeaderTimeout: usual.patience, MaxResponseHeaderBytes: maxHeader}
 	ctx, cancel := context.WithCancel(ctx)
 	// The host is not looked up: it is what HTTP/1.1 wants in the header.
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent"+page, http.NoBody)
+	r, err := http.NewRequestWithContext(ctx, method, "http://agent"+page, http.NoBody)
 	if err != nil {
 		cancel()
 		return nil, nil, err
@@ -100,6 +100,11 @@ func (c Client) open(ctx context.Context, page string) (body io.Reader, closed f
 	if err != nil {
 		cancel()
 		return nil, nil, &Unavailable{Socket: c.Socket, Err: err}
+	}
+	if answer.StatusCode == http.StatusForbidden {
+		_ = answer.Body.Close()
+		cancel()
+		return nil, nil, fmt.Errorf("%s: only root and the user of the agent may do that; try it as root", c.Socket)
 	}
 	if answer.StatusCode != http.StatusOK {
 		_ = answer.Body.Close()

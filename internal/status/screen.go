@@ -346,6 +346,9 @@ func (w *screen) reboot() {
 	if r.Reason != "" {
 		text += "; " + clean(r.Reason)
 	}
+	if r.HeldUntil.After(w.s.Now) {
+		text += "; the other nodes count it as gone for " + r.HeldUntil.Sub(w.s.Now).Round(time.Second).String()
+	}
 	w.marked(colour, word, text)
 }
 

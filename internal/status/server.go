@@ -110,6 +110,9 @@ func Open(o Options) (*Server, error) {
 		local := http.NewServeMux()
 		local.Handle("/", public)
 		local.HandleFunc("GET /events", s.events)
+		if r, ok := o.Source.(Rebooter); ok {
+			s.serveReboot(local, r)
+		}
 		s.serve(ctx, socket, local)
 	}
 	s.done.Go(func() { s.metrics.follow(ctx) })
@@ -142,6 +145,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener, h http.Handler) {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       withPeer,
 	}
 	s.servers = append(s.servers, server)
 	s.done.Go(func() {

@@ -114,6 +114,8 @@ type Mesh struct {
 	Alive   func(node string) bool
 	Digests map[string]string // of the plans that nodes run; "" unknown
 	Gossip  bool              // the others are heard of at all
+	Leaving []string          // nodes that have said that they are about to reboot
+	InUse   int               // cables of the node that have carrier
 }
 
 // MayReboot says whether the node may reboot now without parting those that are
@@ -126,9 +128,13 @@ func MayReboot(m Mesh) mesh.RebootVerdict {
 		return no("nothing is known of the other nodes: gossip does not run")
 	}
 	var down, differs []string
+	others := 0
 	for _, n := range m.Plan.Nodes {
+		if n.Name != m.Node && !slices.Contains(m.Leaving, n.Name) {
+			others++
+		}
 		switch d := m.Digests[n.Name]; {
-		case n.Name == m.Node:
+		case n.Name == m.Node, slices.Contains(m.Leaving, n.Name):
 		case !m.Alive(n.Name):
 			down = append(down, n.Name)
 		case d != "" && d != m.Digest:
@@ -138,11 +144,20 @@ func MayReboot(m Mesh) mesh.RebootVerdict {
 	switch {
 	case len(differs) > 0:
 		return no("%s run%s another plan than this node, so what a reboot does to the mesh is not known", list(differs), s(differs))
+	case others > 0 && len(down) == others && m.InUse <= 1:
+		return mesh.RebootVerdict{OK: true, Reason: "no other node is heard of, and at most one cable here is in use, so nothing passes through this node"}
 	case len(down) > 0:
 		return no("%s %s not heard of already; wait until all other nodes are back", list(down), isAre(down))
 	}
-	if parts := m.Left.Parts(m.Node); len(parts) > 1 {
+	parts := m.Left.Parts(append([]string{m.Node}, m.Leaving...)...)
+	switch {
+	case len(parts) > 1 && len(m.Leaving) > 0:
+		return no("%s %s about to reboot, and without %s and this node there is no way from %s to %s",
+			list(m.Leaving), isAre(m.Leaving), itThem(m.Leaving), list(parts[0]), list(parts[1]))
+	case len(parts) > 1:
 		return no("without this node there is no way from %s to %s", list(parts[0]), list(parts[1]))
+	case len(m.Leaving) > 0:
+		return mesh.RebootVerdict{OK: true, Reason: fmt.Sprintf("all other nodes reach each other without this one and %s, which %s about to reboot", list(m.Leaving), isAre(m.Leaving))}
 	}
 	return mesh.RebootVerdict{OK: true, Reason: "all other nodes are there and reach each other without this one"}
 }
@@ -159,6 +174,13 @@ func s(names []string) string {
 		return "s"
 	}
 	return ""
+}
+
+func itThem(names []string) string {
+	if len(names) == 1 {
+		return "it"
+	}
+	return "them"
 }
 
 func isAre(names []string) string {

@@ -31,13 +31,16 @@ var ladder = []struct {
 	{Replug, 0},
 }
 
+// Announced is how long after a node has said what it is about to do all others have
+// heard of it, and it of those who said the same at the same moment.
+const Announced = time.Second
+
 const (
-	patience  = 15 * time.Second // before the first step
-	announced = time.Second      // that the other end has heard of our wish to heal
-	refused   = 10 * time.Second // until we ask again
-	rest      = 10 * time.Minute // after the last step, doubled with every round
-	longest   = 2 * time.Hour
-	wellFor   = 10 * time.Minute // a link that works for so long starts afresh
+	patience = 15 * time.Second // before the first step
+	refused  = 10 * time.Second // until we ask again
+	rest     = 10 * time.Minute // after the last step, doubled with every round
+	longest  = 2 * time.Hour
+	wellFor  = 10 * time.Minute // a link that works for so long starts afresh
 )
 
 // Link is a link as the agent sees it.
@@ -117,7 +120,7 @@ func (s *state) turn(now time.Time, link Link, may func(string, time.Duration) (
 		if s.acting.IsZero() {
 			s.acting = now
 		}
-		if again := s.acting.Add(announced); now.Before(again) {
+		if again := s.acting.Add(Announced); now.Before(again) {
 			return nil, again
 		}
 		ok, why := may(link.Cable, now.Sub(link.Since))

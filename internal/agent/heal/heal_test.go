@@ -96,15 +96,15 @@ func TestNotOurTurn(t *testing.T) {
 	}
 }
 
-// It is announced for a second before anything is done.
+// It is Announced for a second before anything is done.
 func TestAnnounceFirst(t *testing.T) {
 	var l Ladder
 	l.Turn(start.Add(patience), []Link{sick(0)}, always)
 	if acting, _, _ := l.State("tbt-b"); !acting {
-		t.Error("nothing is announced")
+		t.Error("nothing is Announced")
 	}
 	_, wake := l.Turn(start.Add(patience+time.Millisecond), []Link{sick(0)}, always)
-	if want := start.Add(patience + announced); !wake.Equal(want) {
+	if want := start.Add(patience + Announced); !wake.Equal(want) {
 		t.Errorf("wake at %s, want %s", wake, want)
 	}
 }
