@@ -108,18 +108,11 @@ func (a *Agent) openGossip() (Gossip, error) {
 	for _, k := range p.Cables {
 		c.Cables[k.Name] = [2]string{k.Ends[0].Node, k.Ends[1].Node}
 	}
-	file := cmp.Or(a.options.Key, settings.Key)
-	switch {
-	case settings.Gossip == mesh.GossipPlain && a.options.Key == "":
-		c.Plain = true
-	case file == "" && !exists(DefaultKey):
-		return nil, errNoKey
-	default:
-		keys, err := a.parts.loadKeys(cmp.Or(file, DefaultKey))
-		if err != nil {
+	var err error
+	if c.Plain = a.plain(settings); !c.Plain {
+		if c.Keys, err = a.keys(settings); err != nil {
 			return nil, err
 		}
-		c.Keys = keys
 	}
 	g, err := a.parts.openGossip(c)
 	if err != nil {
@@ -146,6 +139,20 @@ func (a *Agent) openGossip() (Gossip, error) {
 		}
 	}()
 	return g, nil
+}
+
+// plain reports whether gossip goes without keys.
+func (a *Agent) plain(s mesh.AgentSettings) bool {
+	return s.Gossip == mesh.GossipPlain && a.options.Key == ""
+}
+
+// keys reads the keys of gossip.
+func (a *Agent) keys(s mesh.AgentSettings) ([][]byte, error) {
+	file := cmp.Or(a.options.Key, s.Key)
+	if file == "" && !exists(DefaultKey) {
+		return nil, errNoKey
+	}
+	return a.parts.loadKeys(cmp.Or(file, DefaultKey))
 }
 
 func (a *Agent) closeGossip() {
