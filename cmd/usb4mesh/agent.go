@@ -32,7 +32,7 @@ once, then the routes of all nodes are computed anew for the cabling that is lef
 nothing is healed step by step, or the agent says which cable to replug.
 
 It needs CAP_NET_ADMIN and CAP_NET_RAW, runs in the foreground and logs to stderr. SIGHUP makes
-it read the cluster file again; a file with errors is not used. When it ends, routes stay;
+it read the cluster file and the keys again; a file with errors is not used. When it ends, routes stay;
 --cleanup takes away what it has made, and gives settings and names back.`,
 		Example: `  usb4mesh agent --config /etc/usb4mesh/mesh.yaml
   usb4mesh agent --config mesh.yaml --node 01 --once
