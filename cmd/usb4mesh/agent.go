@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/usb4mesh/usb4mesh/internal/agent"
+	"github.com/usb4mesh/usb4mesh/internal/mesh"
 	"github.com/usb4mesh/usb4mesh/internal/status"
 )
 
@@ -30,7 +32,7 @@ once, then the routes of all nodes are computed anew for the cabling that is lef
 nothing is healed step by step, or the agent says which cable to replug.
 
 It needs CAP_NET_ADMIN and CAP_NET_RAW, runs in the foreground and logs to stderr. SIGHUP makes
-it read the cluster file again; a file with errors is not used. When it ends, routes stay;
+it read the cluster file and the keys again; a file with errors is not used. When it ends, routes stay;
 --cleanup takes away what it has made, and gives settings and names back.`,
 		Example: `  usb4mesh agent --config /etc/usb4mesh/mesh.yaml
   usb4mesh agent --config mesh.yaml --node 01 --once
@@ -62,6 +64,8 @@ it read the cluster file again; a file with errors is not used. When it ends, ro
 }
 
 func runAgent(cmd *cobra.Command, o agent.Options, socket, listen string) error {
+	server := &statusServer{socket: socket, flag: listen, log: o.Log}
+	o.Reloaded = server.listen
 	a, err := agent.New(o)
 	var bad *agent.ErrConfig
 	if errors.As(err, &bad) {
@@ -74,8 +78,8 @@ func runAgent(cmd *cobra.Command, o agent.Options, socket, listen string) error 
 		return err
 	}
 	if !o.Once {
-		closeServer := serveStatus(a, o.Log, socket, listen)
-		defer closeServer()
+		server.open(a)
+		defer server.close()
 	}
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -99,37 +103,55 @@ func runAgent(cmd *cobra.Command, o agent.Options, socket, listen string) error 
 // says otherwise: on this machine only.
 const defaultListen = "127.0.0.1:9469"
 
-// serveStatus opens the status server. An address that is taken keeps no network
-// from working: the agent then goes on without.
-func serveStatus(a *agent.Agent, log *slog.Logger, socket, listen string) func() {
-	if listen == "" {
-		listen = a.Settings().Metrics
+// statusServer serves the status on the socket and on an address. One that is taken
+// keeps no network from working: the agent then goes on without.
+type statusServer struct {
+	agent        *agent.Agent
+	log          *slog.Logger
+	socket, flag string
+	local, http  *status.Server
+	address      string // of http
+}
+
+func (s *statusServer) open(a *agent.Agent) {
+	s.agent = a
+	if s.socket != "" {
+		s.local = s.serve(status.Options{Socket: s.socket})
 	}
-	if listen == "" {
-		listen = defaultListen
+	s.listen(a.Settings())
+}
+
+// listen serves on the address of the settings, or of the flag.
+func (s *statusServer) listen(settings mesh.AgentSettings) {
+	address := cmp.Or(s.flag, settings.Metrics, defaultListen)
+	if s.agent == nil || address == s.address {
+		return
 	}
-	if listen == "none" {
-		listen = ""
+	s.end(s.http)
+	s.http, s.address = nil, address
+	if address != "none" {
+		s.http = s.serve(status.Options{Listen: address})
 	}
-	var servers []*status.Server
-	for _, o := range []status.Options{{Socket: socket}, {Listen: listen}} {
-		if o.Socket == "" && o.Listen == "" {
-			continue
-		}
-		o.Source, o.Log = a, log
-		s, err := status.Open(o)
-		if err != nil {
-			log.Error("status is not served", "socket", o.Socket, "listen", o.Listen, "error", err)
-			continue
-		}
-		servers = append(servers, s)
+}
+
+func (s *statusServer) serve(o status.Options) *status.Server {
+	o.Source, o.Log = s.agent, s.log
+	server, err := status.Open(o)
+	if err != nil {
+		s.log.Error("status is not served", "socket", o.Socket, "listen", o.Listen, "error", err)
+		return nil
 	}
-	return func() {
-		for _, s := range servers {
-			if err := s.Close(); err != nil {
-				log.Warn("the status server did not close well", "error", err)
-			}
-		}
+	return server
+}
+
+func (s *statusServer) close() { s.end(s.http); s.end(s.local) }
+
+func (s *statusServer) end(server *status.Server) {
+	if server == nil {
+		return
+	}
+	if err := server.Close(); err != nil {
+		s.log.Warn("the status server did not close well", "error", err)
 	}
 }
 

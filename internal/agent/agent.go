@@ -181,8 +181,9 @@ func (a *Agent) Run(ctx context.Context) error {
 		if cause, ok = a.pause(ctx); !ok {
 			return nil
 		}
-		if cause == causeReload {
-			a.rereadConfig()
+		if cause == causeReload && a.rereadConfig() {
+			a.closeLiveness()
+			a.openLiveness(ctx, &helpers)
 		}
 	}
 }

@@ -39,9 +39,9 @@ func (a *Agent) standIn(ctx context.Context) {
 		}
 		now := time.Now()
 		a.mu.Lock()
-		p, asked := a.shared.plan, a.pulse.asked
+		p, asked, begun := a.shared.plan, a.pulse.asked, a.shared.installed != nil
 		a.mu.Unlock()
-		if asked.IsZero() { // the loop itself will see to it
+		if asked.IsZero() || !begun { // the loop itself will see to it
 			continue
 		}
 		if wait := asked.Add(bypassAfter).Sub(now); wait > 0 {
@@ -75,7 +75,7 @@ func (a *Agent) standIn(ctx context.Context) {
 func (a *Agent) passBy(ctx context.Context, b *bypass, asked time.Time) {
 	a.mu.Lock()
 	s := &a.shared
-	if !a.pulse.asked.Equal(asked) || s.installed == nil {
+	if !a.pulse.asked.Equal(asked) {
 		a.mu.Unlock()
 		return
 	}

@@ -86,8 +86,9 @@ func (a *Agent) adopt(c mesh.Cluster, p mesh.Plan, warnings []finding.Finding) {
 	}
 }
 
-// rereadConfig takes a new cluster file, or keeps the running plan and says why.
-func (a *Agent) rereadConfig() {
+// rereadConfig takes a new cluster file, or keeps the running plan and says why. It
+// reports whether liveness has to be opened anew.
+func (a *Agent) rereadConfig() (watchAnew bool) {
 	a.parts.notify("RELOADING=1")
 	defer a.parts.notify("READY=1")
 	c, p, fs := readConfig(a.options.Config, a.options.Node)
@@ -99,12 +100,11 @@ func (a *Agent) rereadConfig() {
 		}
 		a.loop.rejected = []finding.Finding{finding.New(configRejected, "the cluster file has errors, the plan from before is kept: %s", (&ErrConfig{fs}).Error()).
 			Hinted("mend it and reload: `usb4mesh check %s`, then `systemctl reload usb4mesh`", a.options.Config)}
-		return
+		return false
 	}
 	changes := planDiff(a.loop.plan, p)
-	if c.Agent != a.loop.cluster.Agent {
-		changes = append(changes, "settings of the agent; they count from its next start")
-	}
+	was := a.loop.cluster.Agent
+	changes = append(changes, settingsDiff(was, c.Agent)...)
 	if len(changes) == 0 {
 		a.log.Info("the cluster file was read again; nothing differs", "digest", a.loop.digest)
 	}
@@ -117,6 +117,7 @@ func (a *Agent) rereadConfig() {
 		a.closeGossip() // its members may have changed
 		a.log.Info("the new plan is used", "digest", a.loop.digest, "before", before)
 	}
+	return a.takeSettings(was, c.Agent)
 }
 
 // planDiff says what differs between two plans, for people.

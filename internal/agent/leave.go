@@ -58,12 +58,7 @@ func (a *Agent) Reserve(ctx context.Context, hold time.Duration) mesh.RebootVerd
 	a.leave.asking.Lock()
 	defer a.leave.asking.Unlock()
 	hold = min(max(hold, time.Second), MaxHold).Round(time.Second)
-	verdict := func() mesh.RebootVerdict {
-		s := a.Status()
-		s.Reboot = a.mayReboot(time.Now())
-		return s.MayReboot()
-	}
-	before := verdict()
+	before := a.rebootVerdict()
 	if !before.OK {
 		return before // a reservation from before stands until its time is over
 	}
@@ -72,7 +67,7 @@ func (a *Agent) Reserve(ctx context.Context, hold time.Duration) mesh.RebootVerd
 	}
 	if !before.HeldUntil.IsZero() {
 		say(leaveHolds)
-		return verdict()
+		return a.rebootVerdict()
 	}
 	say(leaveAsks)
 	select {
@@ -81,7 +76,7 @@ func (a *Agent) Reserve(ctx context.Context, hold time.Duration) mesh.RebootVerd
 		return mesh.RebootVerdict{Reason: "who asked did not wait for the answer of the others"}
 	case <-time.After(heal.Announced):
 	}
-	after := verdict()
+	after := a.rebootVerdict()
 	if !after.OK {
 		a.Release()
 		after.HeldUntil = time.Time{}
@@ -89,11 +84,21 @@ func (a *Agent) Reserve(ctx context.Context, hold time.Duration) mesh.RebootVerd
 	}
 	say(leaveHolds)
 	a.log.Info("this node is about to leave; the others count it as gone", "for", hold)
-	return verdict()
+	return a.rebootVerdict()
 }
 
 // Release ends the reservation of this node, if it has one.
-func (a *Agent) Release() { a.setLeave("", time.Time{}) }
+func (a *Agent) Release() mesh.RebootVerdict {
+	a.setLeave("", time.Time{})
+	return a.rebootVerdict()
+}
+
+// rebootVerdict is as of now.
+func (a *Agent) rebootVerdict() mesh.RebootVerdict {
+	s := a.Status()
+	s.Reboot = a.mayReboot(time.Now())
+	return s.MayReboot()
+}
 
 func (a *Agent) setLeave(note string, until time.Time) {
 	a.leave.mu.Lock()

@@ -37,13 +37,12 @@ func (a *Agent) offerMeasuring(t *turn) {
 		return
 	}
 	if m.agent != nil {
-		m.agent.Stop() // what it does is about a plan of before
-		m.agent = nil
+		a.stopMeasuring() // it is for a plan of before
 	}
 	if t.started.Before(m.retry) || !a.addressed(t.have) {
 		return
 	}
-	keys, err := a.keys()
+	keys, err := a.keys(l.cluster.Agent)
 	if err != nil || len(keys) == 0 {
 		return // what is wrong with the keys is told by gossip, which needs the same
 	}
@@ -74,6 +73,15 @@ func MeasuringConfig(p *mesh.Plan, settings mesh.AgentSettings) remote.Config {
 		c.Members[n.Name] = n.Identity
 	}
 	return c
+}
+
+// stopMeasuring lets what runs end. The next turn listens again, if it is to be.
+func (a *Agent) stopMeasuring() {
+	m := &a.loop.measuring
+	if m.agent != nil {
+		m.agent.Stop()
+	}
+	m.agent, m.retry, m.err = nil, time.Time{}, nil
 }
 
 func (a *Agent) closeMeasuring() {

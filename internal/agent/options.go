@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/usb4mesh/usb4mesh/internal/mesh"
 )
 
 // Options say where the agent finds what it works with. Zero values mean the
@@ -16,6 +18,10 @@ type Options struct {
 	State  string // folder for what outlives the agent; "" for DefaultState
 	Root   string // folder that holds sys and proc; "" for /
 	Once   bool   // one turn, without liveness and gossip
+
+	// Reloaded, if not nil, is told the settings of every cluster file that is taken
+	// while the agent runs.
+	Reloaded func(mesh.AgentSettings)
 
 	Version string
 	Log     *slog.Logger  // nil discards

@@ -73,6 +73,7 @@ type Gossip interface {
 	Strangers() []gossip.Stranger
 	Note(key, value string)
 	Kick()
+	SetKeys(keys [][]byte) error
 	MayHeal(cable string, down time.Duration) (bool, string)
 	Close() error
 }

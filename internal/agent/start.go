@@ -30,16 +30,10 @@ func (a *Agent) start() error {
 // are told that this is no failure, while there are still ways to tell them.
 func (a *Agent) stop() {
 	a.parts.notify("STOPPING=1")
-	a.mu.Lock()
-	live := a.shared.liveness
-	a.shared.liveness, a.shared.watched = nil, false
-	a.mu.Unlock()
-	var errs []error
-	if live != nil {
-		errs = append(errs, live.Close())
-	}
+	a.closeLiveness()
 	a.closeMeasuring()
 	a.closeGossip()
+	var errs []error
 	if a.loop.tuner != nil {
 		errs = append(errs, a.loop.tuner.Close())
 	}
@@ -88,6 +82,20 @@ var profiles = map[string]liveness.Config{
 	mesh.LivenessFast:   {Interval: 20 * time.Millisecond, Multiplier: 3, RealTime: true},
 }
 
+// closeLiveness tells the peers that silence is no failure from now on.
+func (a *Agent) closeLiveness() {
+	a.mu.Lock()
+	live := a.shared.liveness
+	a.shared.liveness, a.shared.watched = nil, false
+	a.mu.Unlock()
+	if live == nil {
+		return
+	}
+	if err := live.Close(); err != nil {
+		a.log.Warn("liveness did not close well", "error", err)
+	}
+}
+
 // openLiveness starts to watch links, and the fast path that acts on it.
 func (a *Agent) openLiveness(ctx context.Context, helpers *sync.WaitGroup) {
 	settings := a.loop.cluster.Agent
@@ -96,6 +104,7 @@ func (a *Agent) openLiveness(ctx context.Context, helpers *sync.WaitGroup) {
 		a.log.Info("links are not watched", "liveness", settings.Liveness)
 		return
 	}
+	a.loop.watchError = nil
 	c.Port, c.Log = uint16(settings.BFDPort), a.log
 	live, err := a.parts.openLiveness(ctx, c)
 	if err != nil {

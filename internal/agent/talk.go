@@ -109,10 +109,10 @@ func (a *Agent) openGossip() (Gossip, error) {
 		c.Cables[k.Name] = [2]string{k.Ends[0].Node, k.Ends[1].Node}
 	}
 	var err error
-	if c.Keys, err = a.keys(); err != nil {
+	if c.Keys, err = a.keys(settings); err != nil {
 		return nil, err
 	}
-	c.Plain = settings.Gossip == mesh.GossipPlain && a.options.Key == ""
+	c.Plain = a.plain(settings)
 	g, err := a.parts.openGossip(c)
 	if err != nil {
 		return nil, err
@@ -140,10 +140,14 @@ func (a *Agent) openGossip() (Gossip, error) {
 	return g, nil
 }
 
+// plain reports whether gossip goes without keys.
+func (a *Agent) plain(s mesh.AgentSettings) bool {
+	return s.Gossip == mesh.GossipPlain && a.options.Key == ""
+}
+
 // keys reads the keys of the mesh: none, and no error, where its agents have none on
 // purpose.
-func (a *Agent) keys() ([][]byte, error) {
-	settings := a.loop.cluster.Agent
+func (a *Agent) keys(settings mesh.AgentSettings) ([][]byte, error) {
 	file := KeyFile(settings, a.options.Key)
 	switch {
 	case file == "":

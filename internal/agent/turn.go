@@ -135,7 +135,7 @@ func (a *Agent) judge(t *turn) {
 			m.Kernel = mesh.Link{} // it could not be named: it takes no part
 		}
 		p.see(now, m, a.loop.turn == 1 && routed(t.have, p.Plan.Interface))
-		if s, ok := sessions[p.Plan.Interface]; ok {
+		if s, ok := sessions[p.Plan.Interface]; ok && s.Verdict != liveness.Unknown { // what was known stands until there is better
 			p.hear(s.Link.Index, s.Verdict) // an event may be on its way still
 		}
 		again, news := p.judge(now, a.shared.watched)

@@ -57,7 +57,10 @@ type worldNode struct {
 	noPort  error
 
 	agent *Agent
-	live  *livenesstest.Fake
+	live  *livenesstest.Fake // guarded by world.mu
+	watch liveness.Config    // of live, likewise
+	keys  [][]byte           // in the key file
+	bad   error              // that it can't be read
 	stop  context.CancelFunc
 	ended chan error
 	log   *bytes.Buffer
@@ -187,16 +190,19 @@ func (w *world) start(name string) {
 	n.log = &bytes.Buffer{}
 	a, err := New(Options{Config: w.file, Node: name, State: n.state, Once: n.once, Timer: 5 * time.Second, Log: slog.New(slog.NewTextHandler(n.log, nil))})
 	w.must(err)
-	n.live = livenesstest.New()
-	live := n.live
 	a.parts = parts{
-		openKernel:    func() (Kernel, error) { return n.kernel, nil },
-		openHardware:  func() (Hardware, error) { return &worldHardware{n}, nil },
-		openLiveness:  func(context.Context, liveness.Config) (Liveness, error) { return live, nil },
+		openKernel:   func() (Kernel, error) { return n.kernel, nil },
+		openHardware: func() (Hardware, error) { return &worldHardware{n}, nil },
+		openLiveness: func(_ context.Context, c liveness.Config) (Liveness, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			n.live, n.watch = livenesstest.New(), c
+			return n.live, nil
+		},
+		openMeasuring: n.openMeasuring,
 		openGossip:    func(gossip.Config) (Gossip, error) { return w.talk.Open(name), nil },
 		openTuner:     func() (Tuner, error) { return &n.tuner, nil },
-		loadKeys:      func(string) ([][]byte, error) { return [][]byte{{1}}, nil },
-		openMeasuring: n.openMeasuring,
+		loadKeys:      func(string) ([][]byte, error) { w.mu.Lock(); defer w.mu.Unlock(); return n.keys, n.bad },
 		notify:        func(s string) { w.mu.Lock(); defer w.mu.Unlock(); n.notes = append(n.notes, s) },
 	}
 	a.options.Key = "test" // has no file: the fake needs none
@@ -257,7 +263,12 @@ func (w *world) judge(c *worldCable) {
 		default:
 			verdict = liveness.Absent
 		}
-		w.nodes[e.Node].live.Say(l.Name, verdict)
+		w.mu.Lock()
+		live := w.nodes[e.Node].live
+		w.mu.Unlock()
+		if live != nil {
+			live.Say(l.Name, verdict)
+		}
 	}
 }
 

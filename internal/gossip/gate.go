@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/memberlist"
 )
@@ -30,8 +31,8 @@ type gate struct {
 	label     string
 	port      uint16
 	self      string
-	owners    map[netip.Addr]string // identity -> node
-	keys      []cipher.AEAD         // none: plain
+	owners    map[netip.Addr]string         // identity -> node
+	keys      atomic.Pointer[[]cipher.AEAD] // none: plain
 	strangers *strangers
 	limit     int // bytes of a stream
 
@@ -59,7 +60,16 @@ func newGate(c *Config, s *strangers) (*gate, error) {
 		limit:  64<<10 + len(c.Members)*(maxAdvert+1024),
 		nonces: map[nonce]struct{}{}, ring: make([]nonce, memory),
 	}
-	for i, key := range c.Keys {
+	keys, err := ciphers(c.Keys)
+	if err != nil {
+		return nil, err
+	}
+	g.keys.Store(&keys)
+	return g, nil
+}
+
+func ciphers(keys [][]byte) (list []cipher.AEAD, err error) {
+	for i, key := range keys {
 		block, err := aes.NewCipher(key)
 		if err != nil {
 			return nil, fmt.Errorf("gossip: key %d has %d bytes; it must have 16, 24 or 32", i+1, len(key))
@@ -68,9 +78,9 @@ func newGate(c *Config, s *strangers) (*gate, error) {
 		if err != nil {
 			return nil, fmt.Errorf("gossip: key %d: %w", i+1, err)
 		}
-		g.keys = append(g.keys, aead)
+		list = append(list, aead)
 	}
-	return g, nil
+	return list, nil
 }
 
 // label keeps meshes apart that share a key.
@@ -136,7 +146,7 @@ func (g *gate) sealed(b []byte) *refusal {
 		return refuse(OtherMesh, "a label that is cut off")
 	case got != g.label:
 		return refuse(OtherMesh, "label %q", clean(got, MaxName))
-	case len(g.keys) == 0:
+	case len(*g.keys.Load()) == 0:
 		return nil
 	}
 	return g.open(rest, []byte(g.label))
@@ -148,7 +158,7 @@ func (g *gate) open(b, data []byte) *refusal {
 		return refuse(NotEncrypted, "plain text, or another version of encryption")
 	}
 	n, text := nonce(b[1:1+nonceSize]), b[1+nonceSize:]
-	for _, key := range g.keys {
+	for _, key := range *g.keys.Load() {
 		plain, err := key.Open(nil, n[:], text, data)
 		switch {
 		case err != nil:
@@ -209,7 +219,7 @@ func (s *stream) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	if len(s.ready) == 0 {
-		if len(s.gate.keys) == 0 { // plain messages do not tell their length
+		if len(*s.gate.keys.Load()) == 0 { // plain messages do not tell their length
 			return s.Conn.Read(b)
 		}
 		return 0, io.EOF
@@ -243,7 +253,7 @@ func (g *gate) message(r io.Reader, answer bool) ([]byte, error) {
 			return nil, refuse(OtherMesh, "label %q", clean(string(got), MaxName))
 		}
 	}
-	if len(g.keys) == 0 {
+	if len(*g.keys.Load()) == 0 {
 		return b, nil
 	}
 	head, err := more(5)

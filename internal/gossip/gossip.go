@@ -28,6 +28,8 @@ type Gossip struct {
 	store     *store
 	strangers *strangers
 	transport *transport
+	gate      *gate
+	keyring   *memberlist.Keyring // nil: plain
 	list      *memberlist.Memberlist
 	flood     *flood
 	changed   chan struct{}
@@ -67,6 +69,7 @@ func open(c Config, f fabric) (*Gossip, error) {
 	if err != nil {
 		return nil, err
 	}
+	g.gate = gate
 	if g.transport, err = newTransport(&g.config, f, gate, c.Log); err != nil {
 		return nil, err
 	}
@@ -146,7 +149,8 @@ func (g *Gossip) memberlist() *memberlist.Config {
 	}
 	if len(g.config.Keys) > 0 {
 		m.SecretKey = g.config.Keys[0]
-		m.Keyring, _ = memberlist.NewKeyring(g.config.Keys[1:], g.config.Keys[0]) // the gate has seen that they are keys
+		g.keyring, _ = memberlist.NewKeyring(g.config.Keys[1:], g.config.Keys[0]) // the gate has seen that they are keys
+		m.Keyring = g.keyring
 	}
 	return m
 }

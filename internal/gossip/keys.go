@@ -124,6 +124,36 @@ func parseKey(s string) ([]byte, error) {
 	return nil, fmt.Errorf("a key of %d bytes; it must have 16, 24 or 32", len(key))
 }
 
+// SetKeys replaces the keys while gossip goes on: the first encrypts from now on, all
+// decrypt. What is on its way under a key that is no more is lost, and said again.
+func (g *Gossip) SetKeys(keys [][]byte) error {
+	list, err := ciphers(keys)
+	switch {
+	case err != nil:
+		return err
+	case len(list) == 0 || g.keyring == nil:
+		return errors.New("gossip: from plain to encrypted, or back, it has to be opened anew")
+	}
+	was := g.keyring.GetKeys()
+	for _, key := range keys { // what is let in must be understood
+		if err := g.keyring.AddKey(key); err != nil {
+			return fmt.Errorf("gossip: %w", err)
+		}
+	}
+	g.gate.keys.Store(&list)
+	if err := g.keyring.UseKey(keys[0]); err != nil {
+		return fmt.Errorf("gossip: %w", err)
+	}
+	for _, key := range was {
+		if !slices.ContainsFunc(keys, func(k []byte) bool { return bytes.Equal(k, key) }) {
+			if err := g.keyring.RemoveKey(key); err != nil {
+				return fmt.Errorf("gossip: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
 func allEqual(b []byte) bool {
 	return bytes.Count(b, b[:1]) == len(b)
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/usb4mesh/usb4mesh/internal/config"
 	"github.com/usb4mesh/usb4mesh/internal/kernel"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
 )
@@ -91,13 +92,18 @@ func (e *agentEngine) Start(ctx context.Context, nodes []*Node) (err error) {
 			return err
 		}
 	}
-	return e.wait(ctx)
+	cluster, _ := config.Parse(agentConfig, e.args.Cluster) // its mistakes are the agents' to tell
+	return e.wait(ctx, cluster.Agent.Gossip != mesh.GossipOff)
 }
 
-// wait waits until all agents have converged, or one has died.
-func (e *agentEngine) wait(ctx context.Context) error {
+// wait waits until all agents have converged, and hear each other if they talk, or one
+// has died.
+func (e *agentEngine) wait(ctx context.Context, talk bool) error {
 	for {
 		err := e.Settled(ctx)
+		if err == nil && talk {
+			err = e.acquainted(ctx)
+		}
 		if err == nil {
 			return nil
 		}
@@ -176,6 +182,22 @@ func (e *agentEngine) Settled(ctx context.Context) error {
 		}
 		if s.State != mesh.StateConverged {
 			return fmt.Errorf("node %s: its agent is %s: %s", n.Name, s.State, s.Why)
+		}
+	}
+	return nil
+}
+
+// acquainted returns nil when every agent hears all others.
+func (e *agentEngine) acquainted(ctx context.Context) error {
+	for _, n := range e.nodes {
+		s, err := n.agentStatus(ctx)
+		if err != nil {
+			return fmt.Errorf("node %s: %w", n.Name, err)
+		}
+		for _, m := range s.Members {
+			if !m.Alive {
+				return fmt.Errorf("node %s: its agent does not hear the one of %s", n.Name, m.Node)
+			}
 		}
 	}
 	return nil

@@ -22,7 +22,7 @@ import (
 type Rebooter interface {
 	// Reserve takes until the others have heard of it, or ctx ends.
 	Reserve(ctx context.Context, hold time.Duration) mesh.RebootVerdict
-	Release()
+	Release() mesh.RebootVerdict
 }
 
 const rebootPage = "/reboot"
@@ -51,8 +51,7 @@ func (s *Server) serveReboot(mux *http.ServeMux, r Rebooter) {
 		answer(w, r.Reserve(req.Context(), hold))
 	}))
 	mux.HandleFunc("DELETE "+rebootPage, only(func(w http.ResponseWriter, _ *http.Request) {
-		r.Release()
-		answer(w, s.options.Source.Status().MayReboot())
+		answer(w, r.Release())
 	}))
 }
 

@@ -33,6 +33,7 @@ type Fake struct {
 	alive     map[string]bool
 	strangers []gossip.Stranger
 	kicks     int
+	keys      [][]byte
 }
 
 // NewMesh returns a mesh whose nodes, addresses and cables are those of c.
@@ -226,6 +227,21 @@ func (f *Fake) Kicks() int {
 	f.mesh.mu.Lock()
 	defer f.mesh.mu.Unlock()
 	return f.kicks
+}
+
+// SetKeys is gossip.Gossip's; the fake remembers them.
+func (f *Fake) SetKeys(keys [][]byte) error {
+	f.mesh.mu.Lock()
+	defer f.mesh.mu.Unlock()
+	f.keys = keys
+	return nil
+}
+
+// Keys returns what SetKeys was told last.
+func (f *Fake) Keys() [][]byte {
+	f.mesh.mu.Lock()
+	defer f.mesh.mu.Unlock()
+	return f.keys
 }
 
 // Close takes the node out of the mesh. What it said stays known.

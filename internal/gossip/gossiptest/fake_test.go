@@ -21,6 +21,7 @@ type part interface {
 	MayHeal(cable string, down time.Duration) (bool, string)
 	Changed() <-chan struct{}
 	Kick()
+	SetKeys(keys [][]byte) error
 	Close() error
 }
 
