@@ -149,7 +149,7 @@ func newWorld(t *testing.T, nodes int, shape string) *world {
 	c := gossip.Config{Members: map[string][]netip.Addr{}, Cables: map[string][2]string{}}
 	for _, n := range w.plan.Nodes {
 		c.Members[n.Name] = n.Identity
-		node := &worldNode{name: n.Name, world: w, kernel: &slowKernel{Fake: kerneltest.NewFake()}, machine: hwtest.New(n.Name), domains: map[string]*hwtest.Domain{}, state: t.TempDir()}
+		node := &worldNode{name: n.Name, world: w, kernel: &slowKernel{Fake: kerneltest.NewFake()}, machine: hwtest.New(n.Name), domains: map[string]*hwtest.Domain{}, state: t.TempDir(), keys: [][]byte{{1}}}
 		for _, pci := range []string{"0000:c7:00.5", "0000:c7:00.6"} {
 			node.domains["pci-"+pci] = node.machine.AddDomain(pci, hwtest.AMD)
 		}
