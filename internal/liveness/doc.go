@@ -30,7 +30,9 @@
 // seconds.
 //
 // A link that was Dead is Alive again when it has been good for ten intervals, and for
-// twice as long after each further death within a minute, up to ten seconds.
+// twice as long after each further death within a minute, up to ten seconds: packets of
+// a session that is up or, while it is not, answers of the peer's kernel. Nobody holds
+// it down beside that, and a new interface is Alive when its session is.
 //
 // Over IPv4, which is for nodes without IPv6, the answer to an echo request takes the way
 // that the peer's routes say. Two nodes with two cables between them may so send the

@@ -34,6 +34,7 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	allow(pair)
 	l, err := newLoop(c)
 	if err != nil {
 		return nil, fmt.Errorf("liveness: %w", err)

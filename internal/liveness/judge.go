@@ -52,7 +52,6 @@ type judge struct {
 	died    time.Time // last
 
 	up      bool      // the session
-	upSince time.Time //
 	heard   time.Time // the last packet of a session that is up, or when it came up
 	expect  time.Duration
 	expires time.Time // when the session ends unless a packet comes
@@ -61,8 +60,8 @@ type judge struct {
 	asked     time.Time // last echo request
 	lost      int       // requests since the last answer
 	lostSince time.Time // the first of them
-	answered  time.Time // last answer
-	answering time.Time // since when there were answers without a gap
+	answered  time.Time // last answer, or packet of a session that is up
+	answering time.Time // since when there were such without a gap
 }
 
 func newJudge(interval time.Duration, multiplier int, now time.Time) *judge {
@@ -76,11 +75,11 @@ func (j *judge) lapse() time.Duration { return j.interval * time.Duration(j.mult
 // within the given time, and the session ends at another.
 func (j *judge) packet(now time.Time, expect time.Duration, expires time.Time) {
 	if !j.up {
-		j.up, j.upSince, j.everUp = true, now, true
+		j.up, j.everUp = true, true
 		j.doubt = time.Time{}
 	}
 	j.heard, j.expect, j.expires = now, expect, expires
-	j.lost = 0
+	j.good(now)
 }
 
 // reason is why a session that was up is not any more.
@@ -129,12 +128,17 @@ func (j *judge) echo(now time.Time) {
 }
 
 // reply tells that the echo request that was sent then was answered.
-func (j *judge) reply(sent time.Time) {
-	if j.answering.IsZero() || sent.Sub(j.answered) > max(j.lapse(), lostEchoes*slowEcho) {
-		j.answering = sent
+func (j *judge) reply(sent time.Time) { j.good(sent) }
+
+// good tells that packets passed both ways at that time. A session that comes and goes,
+// as with a peer that is busy, is no doubt of the link as long as the kernel answers
+// in between.
+func (j *judge) good(at time.Time) {
+	if j.answering.IsZero() || at.Sub(j.answered) > max(j.lapse(), lostEchoes*slowEcho) {
+		j.answering = at
 	}
-	if sent.After(j.answered) {
-		j.answered = sent
+	if at.After(j.answered) {
+		j.answered = at
 	}
 	j.lost = 0
 }
@@ -188,7 +192,7 @@ func (j *judge) advance(now time.Time) {
 		}
 	case Dead:
 		switch {
-		case j.up && (!now.Before(j.upSince.Add(j.settle())) || j.flaps == 0):
+		case j.up && (!now.Before(j.answering.Add(j.settle())) || j.flaps == 0):
 			j.decide(Alive, now)
 		case !j.up && j.lost < lostEchoes && !j.answering.IsZero() && j.answered.Sub(j.answering) >= j.settle():
 			j.decide(Absent, now)
@@ -274,7 +278,7 @@ func (j *judge) deadline(now time.Time) time.Time {
 	case j.verdict == Absent:
 		at(j.answered.Add(j.lapse()))
 	case j.up:
-		at(j.upSince.Add(j.settle()))
+		at(j.answering.Add(j.settle()))
 	}
 	if j.lost >= lostEchoes && j.verdict != Dead {
 		at(j.lostSince.Add(j.patience()))

@@ -10,7 +10,7 @@ import (
 type Config struct {
 	Interval   time.Duration // between packets, each way; 0 means DefaultInterval
 	Multiplier int           // lost packets in a row that end a session; 0 means DefaultMultiplier
-	RealTime   bool          // ask for a thread of SCHED_FIFO; Session.RealTime tells whether it was granted. Raises GOMAXPROCS to 8
+	RealTime   bool          // ask for a thread of SCHED_FIFO; Session.RealTime tells whether it was granted. Raises GOMAXPROCS to 8, which is 2 at least in any case
 	Port       uint16        // UDP port, 0 means Port; another one only for tests and beside another BFD daemon
 	Log        *slog.Logger  // nil for none
 }

@@ -17,6 +17,18 @@ const priority = 10
 // as many as cores, two unlucky threads on two cores keep it out for tens of milliseconds.
 const spare = 8
 
+// pair is how many goroutines any process may run at once, at least. Where a machine has
+// one core, Go alone would let a goroutine that computes run for 10 ms before it lets
+// another one, at each of its system calls; the kernel lets who has slept go first.
+const pair = 2
+
+// allow makes it so many, unless they are more.
+func allow(n int) {
+	if runtime.GOMAXPROCS(0) < n {
+		runtime.GOMAXPROCS(n)
+	}
+}
+
 // realTime makes the calling thread one of SCHED_FIFO. Its children are ordinary ones.
 // It takes CAP_SYS_NICE or a limit RLIMIT_RTPRIO.
 func realTime() error {
@@ -29,8 +41,6 @@ func realTime() error {
 	if err != nil {
 		return fmt.Errorf("no real-time thread (CAP_SYS_NICE, or LimitRTPRIO=%d in the systemd unit): %w", priority, err)
 	}
-	if runtime.GOMAXPROCS(0) < spare {
-		runtime.GOMAXPROCS(spare)
-	}
+	allow(spare)
 	return nil
 }

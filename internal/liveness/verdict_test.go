@@ -301,6 +301,26 @@ func TestDamping(t *testing.T) {
 	}
 }
 
+// A link that was dead and works is used again after ten seconds at most, also if the peer
+// is so busy that the session hardly ever lasts.
+func TestBusyPeer(t *testing.T) {
+	s := settled(t)
+	for range 8 {
+		s.cut(0, 1)
+		s.after(0, Dead, time.Second)
+		s.cut()
+		for healed := s.now; s.verdict(0) == Dead; {
+			if took := s.now.Sub(healed); took > settleMost+slowest+slowEcho {
+				t.Fatalf("still dead after %s: %+v", took, s.ends[0].judge)
+			}
+			s.run(1500 * time.Millisecond)
+			s.ends[1].stopped = true
+			s.run(300 * time.Millisecond)
+			s.proceed(1)
+		}
+	}
+}
+
 // A link on which every second frame is lost comes up now and then and goes down
 // again. Traffic must not follow it.
 func TestHalfOfFramesLost(t *testing.T) {
