@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -171,6 +172,9 @@ func (w *world) plug(ctx context.Context, name string) (Moment, error) {
 	c, err := w.cable(name)
 	if err != nil {
 		return Moment{}, err
+	}
+	if slices.Contains(w.strays.pulled, c) {
+		return Moment{}, fmt.Errorf("cable %s: something else is in its place: tidy up first", name)
 	}
 	for _, n := range c.nodes {
 		if _, dark := w.dark[n]; dark {

