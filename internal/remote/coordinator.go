@@ -12,7 +12,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 )
@@ -266,16 +265,4 @@ func (k *Coordinator) failure(node string, body []byte) error {
 	default:
 		return fmt.Errorf("node %s: %s", node, text)
 	}
-}
-
-// Nodes returns the nodes that are held, in order.
-func (k *Coordinator) Nodes() []string {
-	var all []string
-	for node, h := range k.nodes {
-		if h.ctx.Err() == nil {
-			all = append(all, node)
-		}
-	}
-	slices.Sort(all)
-	return all
 }
