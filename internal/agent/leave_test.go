@@ -68,6 +68,7 @@ func TestTwoAskToReboot(t *testing.T) {
 // Whoever asks first, and however long before the other: never both, and never none.
 func TestOneOfTwoMayReboot(t *testing.T) {
 	inWorld(t, 4, "ring", func(w *world) {
+		w.talk.Delay = 300 * time.Millisecond
 		for after := time.Duration(0); after < 1500*time.Millisecond; after += 90 * time.Millisecond {
 			for _, order := range [][2]string{{"n1", "n3"}, {"n3", "n1"}} {
 				var second mesh.RebootVerdict
@@ -84,7 +85,7 @@ func TestOneOfTwoMayReboot(t *testing.T) {
 				}
 				w.nodes["n1"].agent.Release()
 				w.nodes["n3"].agent.Release()
-				w.run(100 * time.Millisecond)
+				w.run(time.Second)
 			}
 		}
 	})
