@@ -65,6 +65,32 @@ func TestTwoAskToReboot(t *testing.T) {
 	})
 }
 
+// Whoever asks first, and however long before the other: never both, and never none.
+func TestOneOfTwoMayReboot(t *testing.T) {
+	inWorld(t, 4, "ring", func(w *world) {
+		w.talk.Delay = 300 * time.Millisecond
+		for after := time.Duration(0); after < 1500*time.Millisecond; after += 90 * time.Millisecond {
+			for _, order := range [][2]string{{"n1", "n3"}, {"n3", "n1"}} {
+				var second mesh.RebootVerdict
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					time.Sleep(after)
+					second = w.nodes[order[1]].agent.Reserve(w.t.Context(), time.Minute)
+				}()
+				first := w.nodes[order[0]].agent.Reserve(w.t.Context(), time.Minute)
+				<-done
+				if first.OK == second.OK {
+					t.Errorf("%s asks %s after %s: %+v and %+v", order[1], after, order[0], second, first)
+				}
+				w.nodes["n1"].agent.Release()
+				w.nodes["n3"].agent.Release()
+				w.run(time.Second)
+			}
+		}
+	})
+}
+
 // A reservation holds while its node is away, and ends with its time or with the next
 // start of its agent.
 func TestReservationEnds(t *testing.T) {

@@ -15,6 +15,10 @@ import (
 // Mesh joins fakes. What one announces the others know at once, unless they are
 // parted.
 type Mesh struct {
+	// Delay is how long after a node has said something the others know it, at most.
+	// Set it before use; a test with it runs under testing/synctest.
+	Delay time.Duration
+
 	mu     sync.Mutex
 	config gossip.Config
 	nodes  map[string]*Fake
@@ -78,6 +82,19 @@ func (m *Mesh) Part(groups ...[]string) {
 	m.sync()
 }
 
+// spread is sync, after the delay. The lock is held.
+func (m *Mesh) spread() {
+	if m.Delay == 0 {
+		m.sync()
+		return
+	}
+	time.AfterFunc(m.Delay, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.sync()
+	})
+}
+
 // sync brings everybody up to date who is not parted. The lock is held.
 func (m *Mesh) sync() {
 	for _, to := range m.nodes {
@@ -127,7 +144,7 @@ func (f *Fake) Announce(links []gossip.LinkState) {
 		mine[i].Node, mine[i].Seq = f.node, f.seq
 	}
 	f.known[f.node] = mine
-	f.mesh.sync()
+	f.mesh.spread()
 }
 
 // States is gossip.Gossip's.
@@ -176,7 +193,7 @@ func (f *Fake) Note(key, value string) {
 	if value == "" {
 		delete(f.notes[f.node], key)
 	}
-	f.mesh.sync()
+	f.mesh.spread()
 }
 
 // MayHeal is gossip.Gossip's; the fake lets the end with the lower name work, and
