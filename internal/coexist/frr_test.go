@@ -40,6 +40,7 @@ const (
 // is the mesh's. Told, OSPF speaks of FRR's own networks; stock, of all that there are,
 // which are the identities of the nodes, too.
 func TestBesideFRR(t *testing.T) {
+	t.Parallel()
 	for name, networks := range map[string]string{"stock": everything, "told": ownNetworks} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
