@@ -102,3 +102,26 @@ func (b *trial) second() {
 	b.do(lab.AgentStart)
 	b.Logf("whole %.1f s after the agent came second: %q", b.whole("the agent came second", 20*time.Second).Seconds(), b.finding("kernel-refuses"))
 }
+
+// bfdd and the agent can't both have BFD's port. Whoever comes second does without: the
+// mesh goes on, and status says what is to be done. When bfdd has gone, the agent that
+// starts then has the port.
+func TestBesideBFDDaemon(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/usr/lib/frr/bfdd"); err != nil {
+		t.Skipf("%v: scripts/install-deps brings it", err)
+	}
+	w := start(t, nil)
+	b := &trial{world: w, program: program{name: "FRR", script: "frr.sh", ready: "all daemons are configured", stock: "bfd\n peer 192.0.2.77\n"}}
+	b.do(lab.AgentStop)
+	b.during("bfdd has the port", moment, func() { b.begin(); b.do(lab.AgentStart) })
+	if why := b.finding("liveness-off"); why == "" {
+		t.Errorf("the port is taken, and status says nothing of it: %+v", b.agent().Status.Findings)
+	} else {
+		t.Log(why)
+	}
+	b.during("bfdd has gone", moment, func() { b.runs.stop(); b.do(lab.AgentStop); b.do(lab.AgentStart) })
+	if why := b.finding("liveness-off"); why != "" {
+		t.Error(why)
+	}
+}
