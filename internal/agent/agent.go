@@ -83,6 +83,7 @@ type loop struct {
 
 	kind        mesh.LinkKind   // of the identity interface
 	unsupported map[string]bool // sysctls that this kernel does not have
+	routesLinks bool            // this kernel is seen to route link-local addresses
 	limiter     restore.Limiter
 	ladder      heal.Ladder
 	heals       []mesh.HealStep

@@ -179,8 +179,9 @@ const applyRounds = 3
 func (a *Agent) apply(ctx context.Context, t *turn, want mesh.State) error {
 	for round := 0; ; round++ {
 		want = a.possible(want)
-		all := mesh.Diff(t.have, want)
+		all := mesh.Diff(a.unrouted(t.have, want), want)
 		changes, wake := a.loop.limiter.Filter(t.started, t.have, all)
+		changes = renewing(t.have, changes)
 		a.turnAgain(wake)
 		if len(changes) == 0 || round == applyRounds {
 			t.missing = changes
@@ -202,9 +203,9 @@ func (a *Agent) apply(ctx context.Context, t *turn, want mesh.State) error {
 		if err := a.ask(func() (err error) { t.have, err = a.parts.door.Snapshot(ctx); return err }); err != nil {
 			return err
 		}
-		a.loop.limiter.Stands(t.have)
+		a.loop.limiter.Stands(a.unrouted(t.have, want))
 	}
-	a.loop.limiter.Stands(t.have)
+	a.loop.limiter.Stands(a.unrouted(t.have, want))
 	for _, c := range t.stand {
 		a.log.Debug("changed", "change", c.String(), "reason", c.Reason)
 	}

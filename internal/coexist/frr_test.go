@@ -40,6 +40,7 @@ const (
 // is the mesh's. Told, OSPF speaks of FRR's own networks; stock, of all that there are,
 // which are the identities of the nodes, too.
 func TestBesideFRR(t *testing.T) {
+	t.Parallel()
 	for name, networks := range map[string]string{"stock": everything, "told": ownNetworks} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -100,4 +101,28 @@ func (b *trial) second() {
 	}
 	b.do(lab.AgentStart)
 	b.Logf("whole %.1f s after the agent came second: %q", b.whole("the agent came second", 20*time.Second).Seconds(), b.finding("kernel-refuses"))
+}
+
+// bfdd and the agent can't both have BFD's port. Whoever comes second does without: the
+// mesh goes on, and status says what is to be done. When bfdd has gone, the agent that
+// starts then has the port.
+func TestBesideBFDDaemon(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/usr/lib/frr/bfdd"); err != nil {
+		t.Skipf("%v: scripts/install-deps brings it", err)
+	}
+	w := start(t, nil)
+	b := &trial{world: w, program: program{name: "FRR", script: "frr.sh", ready: "all daemons are configured", stock: "bfd\n peer 192.0.2.77\n"}}
+	b.do(lab.AgentStop)
+	b.during("bfdd has the port", moment, func() { b.begin(); b.do(lab.AgentStart) })
+	if why := b.finding("bfd-problem"); !strings.Contains(why, "FRR's bfdd") {
+		t.Errorf("the port is taken, and status says nothing of it: %+v", b.agent().Status.Findings)
+	}
+	b.during("bfdd has gone", moment, func() { b.runs.stop(); b.do(lab.AgentStop); b.do(lab.AgentStart) })
+	b.until("no finding", 10*time.Second, func() error {
+		if why := b.finding("bfd-problem"); why != "" {
+			return errors.New(why)
+		}
+		return nil
+	})
 }

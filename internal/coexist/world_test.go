@@ -3,6 +3,7 @@ package coexist
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -28,6 +29,10 @@ import (
 func TestMain(m *testing.M) {
 	if slices.Equal(os.Args[1:], lab.KeeperArgs()) {
 		os.Exit(lab.KeeperMain())
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil { // they wait more than they compute
+		panic(err)
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		if built != "" {
@@ -297,21 +302,23 @@ func (w *world) finding(code string) string {
 	return ""
 }
 
-// changed counts what the agent of the node here has changed in its kernel so far.
-func (w *world) changed() (n int) {
+// changed counts what the agent of the node here has changed in its kernel so far, and
+// how often it set about it.
+func (w *world) changed() (changes, times int) {
 	w.Helper()
 	b, err := os.ReadFile(filepath.Join(w.logs, here+".log"))
 	if err != nil {
 		w.Fatal(err)
 	}
 	for _, m := range regexp.MustCompile(`"the kernel was changed".* changes=(\d+)`).FindAllSubmatch(b, -1) {
-		k, err := strconv.Atoi(string(m[1]))
+		n, err := strconv.Atoi(string(m[1]))
 		if err != nil {
 			w.Fatal(err)
 		}
-		n += k
+		changes += n
+		times++
 	}
-	return n
+	return changes, times
 }
 
 // computed is what the agent of the node here has computed so far.
