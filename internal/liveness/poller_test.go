@@ -74,8 +74,8 @@ func TestOrdinaryLoop(t *testing.T) {
 	links, second := w.plug(1, false), w.plug(2, true)
 	a := w.nodes[0].engine(Config{}, links[0])
 	b := w.nodes[1].engine(Config{}, links[1])
-	until(t, a, Alive)
-	until(t, b, Alive)
+	until(t, a, Alive, Absent) // on a busy machine
+	until(t, b, Alive, Absent)
 	a.Set([]Link{links[0], second[0]})
 	b.Set([]Link{links[1], second[1]})
 	until(t, a, Alive, Absent)
