@@ -33,17 +33,17 @@ const Unsteady = "unsteady"
 // and nodes that compile from different facts make loops.
 //
 // A cable that is out for silence alone, or because it is unsteady, or by nothing but
-// the last words of a node that is not alive, which may be old, is put back where there
-// is no other way: a doubtful link is better than none, and so a node never loses its
-// last one. It is in doubtful instead. Those that are alive come first, and old words
-// last: whoever takes that node for alive puts back the same cables but for these, which
-// join two parts that have no way to each other for him, and change none within either.
+// the last words of a node that is not alive, is put back where there is no other way: a
+// doubtful link is better than none, and so a node never loses its last one. It is in
+// doubtful instead. Those that are alive come first, then those with old words against
+// them, since it may be over this very cable that the node is heard again, then silent
+// ones. Who is alive makes no difference to the cables that are beyond doubt.
 func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful map[string]string) {
 	out, doubtful = map[string]string{}, map[string]string{}
 	const (
 		unsteady = iota + 1 // in the order of being put back
-		silent
 		old
+		silent
 		sure
 	)
 	doubt := map[string]int{}
@@ -57,10 +57,10 @@ func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful 
 		switch {
 		case s.Why == Unsteady:
 			this = unsteady
-		case s.Why == Dead:
-			this = silent
 		case !alive(s.Node):
 			this = old
+		case s.Why == Dead:
+			this = silent
 		}
 		doubt[s.Cable] = max(doubt[s.Cable], this)
 		why := s.Node + ": " + s.Why
