@@ -211,6 +211,28 @@ func TestLastWords(t *testing.T) {
 	})
 }
 
+// A node that was cut off comes back by the cable of which it said last that it is out:
+// nobody heard it say anything else, and nobody will unless that cable is used.
+func TestLastWordsDoNotKeepANodeOut(t *testing.T) {
+	inWorld(t, 3, "full-mesh", func(w *world) {
+		own := w.plan.Node("n2").Links
+		silent, back := own[0].Cable, own[1].Cable
+		w.unplug(back)
+		w.cables[silent].silent = true
+		w.run(2 * time.Second)
+		w.talk.Part([]string{"n2"})
+		w.run(5 * time.Second)
+		w.plug(back)
+		w.run(3 * time.Second)
+		w.reaches("n1", "n3", "n2")
+		w.talk.Part()
+		w.cables[silent].silent = false
+		w.run(5 * time.Second)
+		w.reaches()
+		w.states(mesh.StateConverged)
+	})
+}
+
 // A node never gives up its last link for silence alone.
 func TestLastLink(t *testing.T) {
 	inWorld(t, 3, "chain", func(w *world) {

@@ -29,6 +29,7 @@ const Dead = "dead"
 // that a cable carries nothing. Who is alive also looks different from everywhere,
 // and nodes that compile from different facts make loops.
 //
+<<<<<<< HEAD
 // A cable that is out for silence alone, or by nothing but the last words of a node
 // that is not alive, which may be old, is put back where there is no other way: a
 // doubtful link is better than none, and so a node never loses its last one. It is in
@@ -39,7 +40,20 @@ func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful 
 	out, doubtful = map[string]string{}, map[string]string{}
 	const (
 		silent = iota + 1 // in the order of being put back
+=======
+// A cable that is out for silence alone, or because it is unsteady, or by nothing but
+// the last words of a node that is not alive, is put back where there is no other way: a
+// doubtful link is better than none, and so a node never loses its last one. It is in
+// doubtful instead. Those that are alive come first, then those with old words against
+// them, since it may be over this very cable that the node is heard again, then silent
+// ones. Who is alive makes no difference to the cables that are beyond doubt.
+func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful map[string]string) {
+	out, doubtful = map[string]string{}, map[string]string{}
+	const (
+		unsteady = iota + 1 // in the order of being put back
+>>>>>>> rest
 		old
+		silent
 		sure
 	)
 	doubt := map[string]int{}
@@ -51,10 +65,17 @@ func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful 
 		}
 		this := sure
 		switch {
+<<<<<<< HEAD
 		case s.Why == Dead:
 			this = silent
+=======
+		case s.Why == Unsteady:
+			this = unsteady
+>>>>>>> rest
 		case !alive(s.Node):
 			this = old
+		case s.Why == Dead:
+			this = silent
 		}
 		doubt[s.Cable] = max(doubt[s.Cable], this)
 		why := s.Node + ": " + s.Why
