@@ -29,30 +29,16 @@ const Dead = "dead"
 // that a cable carries nothing. Who is alive also looks different from everywhere,
 // and nodes that compile from different facts make loops.
 //
-<<<<<<< HEAD
 // A cable that is out for silence alone, or by nothing but the last words of a node
-// that is not alive, which may be old, is put back where there is no other way: a
-// doubtful link is better than none, and so a node never loses its last one. It is in
-// doubtful instead. Words of the living come first and old ones last: whoever takes
-// that node for alive puts back the same cables but for these, which join two parts
-// that have no way to each other for him, and change none within either.
+// that is not alive, is put back where there is no other way: a doubtful link is better
+// than none, and so a node never loses its last one. It is in doubtful instead. Those
+// with old words against them come first, since it may be over this very cable that
+// the node is heard again, then silent ones. Who is alive makes no difference to the
+// cables that are beyond doubt.
 func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful map[string]string) {
 	out, doubtful = map[string]string{}, map[string]string{}
 	const (
-		silent = iota + 1 // in the order of being put back
-=======
-// A cable that is out for silence alone, or because it is unsteady, or by nothing but
-// the last words of a node that is not alive, is put back where there is no other way: a
-// doubtful link is better than none, and so a node never loses its last one. It is in
-// doubtful instead. Those that are alive come first, then those with old words against
-// them, since it may be over this very cable that the node is heard again, then silent
-// ones. Who is alive makes no difference to the cables that are beyond doubt.
-func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful map[string]string) {
-	out, doubtful = map[string]string{}, map[string]string{}
-	const (
-		unsteady = iota + 1 // in the order of being put back
->>>>>>> rest
-		old
+		old = iota + 1 // in the order of being put back
 		silent
 		sure
 	)
@@ -65,13 +51,16 @@ func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful 
 		}
 		this := sure
 		switch {
-<<<<<<< HEAD
-		case s.Why == Dead:
-			this = silent
-=======
-		case s.Why == Unsteady:
-			this = unsteady
->>>>>>> rest
+// A cable that is out for silence alone, or by nothing but the last words of a node
+// that is not alive, is put back where there is no other way: a doubtful link is better
+// than none, and so a node never loses its last one. It is in doubtful instead. Those
+// with old words against them come first, since it may be over this very cable that
+// the node is heard again, then silent ones. Who is alive makes no difference to the
+// cables that are beyond doubt.
+func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful map[string]string) {
+	out, doubtful = map[string]string{}, map[string]string{}
+	const (
+		_ = iota // beyond doubt
 		case !alive(s.Node):
 			this = old
 		case s.Why == Dead:
@@ -90,7 +79,7 @@ func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful 
 			parts.join(c.Ends[0].Node, c.Ends[1].Node)
 		}
 	}
-	for level := silent; level < sure; level++ {
+	for level := old; level < sure; level++ {
 		for _, c := range p.Cables {
 			if doubt[c.Name] == level && parts.join(c.Ends[0].Node, c.Ends[1].Node) {
 				doubtful[c.Name] = out[c.Name]
