@@ -51,16 +51,6 @@ func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful 
 		}
 		this := sure
 		switch {
-// A cable that is out for silence alone, or by nothing but the last words of a node
-// that is not alive, is put back where there is no other way: a doubtful link is better
-// than none, and so a node never loses its last one. It is in doubtful instead. Those
-// with old words against them come first, since it may be over this very cable that
-// the node is heard again, then silent ones. Who is alive makes no difference to the
-// cables that are beyond doubt.
-func Out(p *mesh.Plan, says []Say, alive func(node string) bool) (out, doubtful map[string]string) {
-	out, doubtful = map[string]string{}, map[string]string{}
-	const (
-		_ = iota // beyond doubt
 		case !alive(s.Node):
 			this = old
 		case s.Why == Dead:
