@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		os.Exit(lab.KeeperMain())
 	}
 	flag.Parse()
-	if err := flag.Set("test.parallel", "4"); err != nil { // they wait more than they compute
+	if err := flag.Set("test.parallel", "6"); err != nil { // they wait more than they compute
 		panic(err)
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
