@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/usb4mesh/usb4mesh/internal/agent/heal"
@@ -29,8 +30,9 @@ type Agent struct {
 	status  mesh.Status
 	readers map[chan struct{}]bool
 
-	steering steering
-	leave    leave
+	steering  steering
+	unguarded atomic.Bool // the filter against strangers is not as it was left
+	leave     leave
 
 	loop loop // belongs to the goroutine of Run
 }

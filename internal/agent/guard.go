@@ -71,8 +71,8 @@ func (a *Agent) denied(t *turn, p match.Port) bool {
 	return ok && t.started.Sub(since) >= denial
 }
 
-// relook is how long the filter is believed to stand. To read it costs about as much as
-// to steer; somebody who flushes it tells nobody.
+// relook is how long the filter is believed to stand, unless the kernel tells of somebody
+// who changed it. To read it costs about as much as to steer.
 const relook = 4 * time.Second
 
 // guard brings the packet filter about that keeps strangers out. In a turn it comes
@@ -81,7 +81,8 @@ const relook = 4 * time.Second
 func (a *Agent) guard(ctx context.Context, t *turn) {
 	a.deny(t)
 	g, want := &a.loop.guard, a.guardOf(t)
-	if g.err == nil && t.started.Sub(g.looked) < relook && reflect.DeepEqual(want, g.stands) {
+	taken := a.unguarded.Swap(false)
+	if g.err == nil && !taken && t.started.Sub(g.looked) < relook && reflect.DeepEqual(want, g.stands) {
 		return
 	}
 	refused, err := a.parts.kernel.Guard(ctx, want)

@@ -40,8 +40,8 @@ type Kernel interface {
 	Unsteer(ctx context.Context) error
 	// Guard keeps strangers out, and counts what was refused since the last call.
 	Guard(ctx context.Context, g mesh.Guard) (mesh.Refused, error)
-	// WatchSteering tells when somebody else has changed what Steer has made.
-	WatchSteering(ctx context.Context) (<-chan struct{}, error)
+	// WatchFilters tells when somebody else has changed what Steer or Guard has made.
+	WatchFilters(ctx context.Context) (<-chan struct{}, error)
 	Close() error
 }
 

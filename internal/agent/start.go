@@ -53,11 +53,11 @@ func (a *Agent) watch(ctx context.Context, helpers *sync.WaitGroup) error {
 	}
 	<-events // the first one comes at once; so does the first turn
 	helpers.Go(func() { a.forward(events, causeKernel) })
-	if taken, err := a.parts.kernel.WatchSteering(ctx); err != nil {
-		a.log.Info("nobody tells when steering is taken away", "error", err)
+	if taken, err := a.parts.kernel.WatchFilters(ctx); err != nil {
+		a.log.Info("nobody tells when packet filters are taken away", "error", err)
 	} else {
 		<-taken // likewise
-		helpers.Go(func() { a.guardSteering(ctx, taken) })
+		helpers.Go(func() { a.keepFilters(ctx, taken) })
 	}
 	devices, err := a.parts.hardware.Watch(ctx)
 	if err != nil {

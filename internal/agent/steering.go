@@ -76,11 +76,12 @@ func (a *Agent) prepareSteering(ctx context.Context) {
 	a.steerLocked(ctx, true)
 }
 
-// guardSteering puts back what is steered when somebody else takes it away, as every
-// program does that loads a firewall anew. The kernel forgets it at once, so this
-// neither waits for the loop nor needs RTNL; but it is not done at full speed against
-// somebody who goes on.
-func (a *Agent) guardSteering(ctx context.Context, taken <-chan struct{}) {
+// keepFilters puts back what is steered when somebody else takes it away, as every
+// program does that loads a firewall anew, and makes the loop look after the filter
+// against strangers. The kernel forgets what is steered at once, so this neither waits
+// for the loop nor needs RTNL; but it is not done at full speed against somebody who
+// goes on.
+func (a *Agent) keepFilters(ctx context.Context, taken <-chan struct{}) {
 	for range taken {
 		time.Sleep(settle) // all that is told of one flush counts once
 		select {
@@ -88,24 +89,22 @@ func (a *Agent) guardSteering(ctx context.Context, taken <-chan struct{}) {
 		default:
 		}
 		a.steering.Lock()
-		prepared, now := a.steering.prepared, time.Now()
-		due := now
-		if prepared {
-			due = a.steering.pace.Taken(now)
-		}
+		now := time.Now()
+		due := a.steering.pace.Taken(now)
 		a.steering.Unlock()
-		if !prepared { // nothing of this agent's was there
-			continue
-		}
-		a.log.Warn("somebody took away the table inet usb4mesh of nftables", "put back in", due.Sub(now))
+		a.log.Warn("somebody changed the packet filters of the mesh", "put back in", due.Sub(now))
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(due.Sub(now)):
 		}
 		a.steering.Lock()
-		a.steerLocked(ctx, true)
+		if a.steering.prepared { // else nothing of this agent's was there
+			a.steerLocked(ctx, true)
+		}
 		a.steering.Unlock()
+		a.unguarded.Store(true)
+		a.wake.up(causeKernel)
 	}
 }
 

@@ -19,7 +19,7 @@ func TestSteeringComesBack(t *testing.T) {
 			t.Fatal("nothing is steered around a silent cable")
 		}
 		back := func(within time.Duration) bool {
-			w.must(n.kernel.FlushSteering())
+			w.must(n.kernel.FlushFilters())
 			w.run(within)
 			return len(n.kernel.Steered()) == ways
 		}

@@ -111,9 +111,9 @@ func (n *namespace) Carrier(name string, on bool) error {
 	return n.farNet.LinkSetDown(l)
 }
 
-// FlushSteering does it through another Kernel: the kernel tells them apart by
+// FlushFilters does it through another Kernel: the kernel tells them apart by
 // their sockets.
-func (n *namespace) FlushSteering() error {
+func (n *namespace) FlushFilters() error {
 	other, err := kernel.OpenNamespace(int(n.near.Fd()))
 	if err != nil {
 		return err

@@ -109,7 +109,7 @@ func TestSteerAfterAFlush(t *testing.T) {
 // tables wakes nobody.
 func TestSteeringIsWatched(t *testing.T) {
 	n := ready(t)
-	wake, err := n.WatchSteering(t.Context())
+	wake, err := n.WatchFilters(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

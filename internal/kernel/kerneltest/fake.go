@@ -44,14 +44,14 @@ type Fake struct {
 	guard   *mesh.Guard
 	refused mesh.Refused
 	wakes   wakes // of Watch
-	guards  wakes // of WatchSteering
+	filters wakes // of WatchFilters
 }
 
 var _ Fixture = (*Fake)(nil)
 
 // NewFake returns a namespace with nothing but lo.
 func NewFake() *Fake {
-	f := &Fake{cables: map[string]bool{}, sysctls: map[string]string{}, wakes: wakes{}, guards: wakes{}}
+	f := &Fake{cables: map[string]bool{}, sysctls: map[string]string{}, wakes: wakes{}, filters: wakes{}}
 	f.makeSysctls("all")
 	f.makeSysctls("default")
 	f.addLink(mesh.Link{Name: "lo", MTU: 65536})

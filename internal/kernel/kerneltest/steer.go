@@ -36,20 +36,20 @@ func (f *Fake) Steer(ctx context.Context, entries []mesh.Steer) error {
 // Unsteer works as that of kernel.Kernel does.
 func (f *Fake) Unsteer(ctx context.Context) error { return f.Steer(ctx, nil) }
 
-// WatchSteering works as that of kernel.Kernel does.
-func (f *Fake) WatchSteering(ctx context.Context) (<-chan struct{}, error) {
+// WatchFilters works as that of kernel.Kernel does.
+func (f *Fake) WatchFilters(ctx context.Context) (<-chan struct{}, error) {
 	if f.NoSteering {
 		return nil, fmt.Errorf("%w (%w)", kernel.ErrNoSteering, unix.EOPNOTSUPP)
 	}
-	return f.guards.join(ctx, &f.mu), nil
+	return f.filters.join(ctx, &f.mu), nil
 }
 
-// FlushSteering makes the fake a Fixture.
-func (f *Fake) FlushSteering() error {
+// FlushFilters makes the fake a Fixture.
+func (f *Fake) FlushFilters() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.steered = nil
-	f.guards.signal()
+	f.steered, f.guard = nil, nil
+	f.filters.signal()
 	return nil
 }
 
@@ -64,7 +64,7 @@ func (f *Fake) Steered() []mesh.Steer {
 func steeringWatched(b *bench) {
 	ctx, stop := context.WithCancel(b.ctx)
 	defer stop()
-	wake, err := b.WatchSteering(ctx)
+	wake, err := b.WatchFilters(ctx)
 	b.must(err)
 	quiet := func(what string) {
 		b.Helper()
@@ -79,7 +79,7 @@ func steeringWatched(b *bench) {
 	for range 2 {
 		b.must(b.Steer(b.ctx, []mesh.Steer{entry}))
 		quiet("by steering")
-		b.must(b.FlushSteering())
+		b.must(b.FlushFilters())
 		select {
 		case <-wake:
 		case <-time.After(5 * time.Second):

@@ -19,10 +19,10 @@ type Fixture interface {
 	kernel.Guarder
 	// Watch tells of changes, see kernel.Kernel.
 	Watch(ctx context.Context) (<-chan struct{}, error)
-	// WatchSteering tells when others have changed what Steer made, see kernel.Kernel.
-	WatchSteering(ctx context.Context) (<-chan struct{}, error)
-	// FlushSteering removes what Steer made, as another program does.
-	FlushSteering() error
+	// WatchFilters tells when others have changed what Steer or Guard made, see kernel.Kernel.
+	WatchFilters(ctx context.Context) (<-chan struct{}, error)
+	// FlushFilters removes what Steer and Guard made, as another program does.
+	FlushFilters() error
 	// Plug makes a port's interface, with a peer that offers carrier.
 	Plug(name string) error
 	// Unplug removes it, as the driver does when the cable is pulled.
@@ -62,7 +62,7 @@ func Suite(t *testing.T, open func() Fixture) {
 		{"rules by mark", markedRules},
 		{"steering", steering},
 		{"guarding", guarding},
-		{"steering that others take away is noticed", steeringWatched},
+		{"packet filters that others take away are noticed", steeringWatched},
 		{"cleaning up gives back what was", cleaningUp},
 		{"cleaning up knows interfaces by their index", cleaningUpAfterReplug},
 		{"cleaning up without a memory", cleaningUpWithoutMemory},

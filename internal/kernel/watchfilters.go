@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WatchSteering returns a channel that gets a value when somebody else has changed
-// or removed the table that Steer makes: reloading a firewall flushes all tables,
-// ours too. Changes by Steer of this Kernel give no value. The first value comes at
+// WatchFilters returns a channel that gets a value when somebody else has changed
+// or removed a table that Steer or Guard makes: reloading a firewall flushes all
+// tables, ours too. Changes by this Kernel give no value. The first value comes at
 // once, others as with Watch. It fails where nf_tables can't be heard.
-func (k *Kernel) WatchSteering(ctx context.Context) (<-chan struct{}, error) {
+func (k *Kernel) WatchFilters(ctx context.Context) (<-chan struct{}, error) {
 	subscribe := func(ctx context.Context) (s *nl.NetlinkSocket, err error) {
 		err = k.do(ctx, func() (err error) {
 			s, err = nl.Subscribe(unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES)
@@ -25,27 +25,27 @@ func (k *Kernel) WatchSteering(ctx context.Context) (<-chan struct{}, error) {
 	}
 	own, err := k.steering.port()
 	if err != nil {
-		return nil, fmt.Errorf("kernel: watch steering: %w", err)
+		return nil, fmt.Errorf("kernel: watch packet filters: %w", err)
 	}
 	wake, err := k.watch(ctx, subscribe, func(messages []syscall.NetlinkMessage) bool {
 		for _, m := range messages {
-			if m.Header.Pid != own && aboutSteering(m) {
+			if m.Header.Pid != own && aboutFilters(m) {
 				return true
 			}
 		}
 		return false
 	})
 	if err != nil {
-		return nil, fmt.Errorf("kernel: watch steering: %w", err)
+		return nil, fmt.Errorf("kernel: watch packet filters: %w", err)
 	}
 	return wake, nil
 }
 
-// aboutSteering reports whether a notification is about our table. All that
+// aboutFilters reports whether a notification is about one of our tables. All that
 // nf_tables tells of a table, a chain, a rule or a set begins with the family
 // (struct nfgenmsg) and has the table's name in attribute 1 (NFTA_TABLE_NAME,
 // NFTA_CHAIN_TABLE and so on, include/uapi/linux/netfilter/nf_tables.h).
-func aboutSteering(m syscall.NetlinkMessage) bool {
+func aboutFilters(m syscall.NetlinkMessage) bool {
 	const header = 4 // of struct nfgenmsg
 	if m.Header.Type>>8 != unix.NFNL_SUBSYS_NFTABLES || len(m.Data) < header || m.Data[0] != unix.NFPROTO_INET {
 		return false
@@ -56,7 +56,8 @@ func aboutSteering(m syscall.NetlinkMessage) bool {
 	}
 	for attributes.Next() {
 		if attributes.Type() == unix.NFTA_TABLE_NAME {
-			return string(bytes.TrimRight(attributes.Bytes(), "\x00")) == steerName
+			name := string(bytes.TrimRight(attributes.Bytes(), "\x00"))
+			return name == steerName || name == guardName
 		}
 	}
 	return false
