@@ -129,6 +129,7 @@ func interop(t *testing.T, v4 bool, start func(*node, Link) other) {
 	until(t, ours, Alive, Absent)
 	they("up")
 	time.Sleep(time.Second)
+	drain(t, ours, Alive, Absent) // they may be busy again
 
 	// They detect that nothing comes from us; we are told.
 	cut = w.nodes[1].silence(1, true)
@@ -142,6 +143,7 @@ func interop(t *testing.T, v4 bool, start func(*node, Link) other) {
 	until(t, ours, Alive, Absent)
 	they("up")
 	time.Sleep(time.Second)
+	drain(t, ours, Alive, Absent) // they may be busy again
 
 	// We go down administratively, then they.
 	ours.Hold(cableName(1), true)
