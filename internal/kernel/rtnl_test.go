@@ -33,6 +33,7 @@ func TestSteerWhileRTNLIsHeld(t *testing.T) {
 	go func() { applied <- m.nodes[a].Apply(t.Context(), []mesh.Change{change}) }()
 	noneFlows(t, "RTNL held", streams)
 
+	silence := time.Since(begin)
 	urgent := time.Now()
 	for _, end := range []string{a, b} {
 		if err := m.nodes[end].Steer(t.Context(), whole.Around(end, map[string]bool{cable.Name: true})); err != nil {
@@ -43,7 +44,7 @@ func TestSteerWhileRTNLIsHeld(t *testing.T) {
 	allFlow(t, "steered while RTNL is held", streams)
 	select {
 	case err := <-applied:
-		t.Fatalf("RTNL was not held: the routes changed (%v) within %v", err, time.Since(begin))
+		t.Fatalf("RTNL was not held: the routes changed (%v) within %v, of which %v were to see that nothing flows, and %v to steer", err, time.Since(begin), silence, took)
 	default:
 	}
 	t.Logf("both ends steer after %v; RTNL held for %v", took, time.Since(begin))
