@@ -9,13 +9,10 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/user"
 	"slices"
-	"strconv"
 
 	"github.com/usb4mesh/usb4mesh/internal/agent"
 	"github.com/usb4mesh/usb4mesh/internal/config"
-	"github.com/usb4mesh/usb4mesh/internal/gossip"
 	"github.com/usb4mesh/usb4mesh/internal/mesh"
 	"github.com/usb4mesh/usb4mesh/internal/remote"
 	"github.com/usb4mesh/usb4mesh/internal/status"
@@ -85,15 +82,8 @@ func coordinatorName(p *mesh.Plan) string {
 	return name
 }
 
-// loadMeshKeys reads the keys as the agent does. They may also belong to the agent's
-// user, who is another than the one who measures.
+// loadMeshKeys reads the keys as the agent does.
 func loadMeshKeys(file string) ([][]byte, error) {
-	var owners []int
-	if u, err := user.Lookup(status.DefaultGroup); err == nil {
-		if id, err := strconv.Atoi(u.Uid); err == nil {
-			owners = append(owners, id)
-		}
-	}
 	f, err := os.Open(file)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -103,5 +93,5 @@ func loadMeshKeys(file string) ([][]byte, error) {
 	case err == nil:
 		f.Close()
 	}
-	return gossip.LoadKeys(file, owners...)
+	return agent.LoadKeys(file)
 }

@@ -25,7 +25,7 @@ func realParts(o Options) parts {
 		openHardware: func() (Hardware, error) { return openMachine(o.Root) },
 		openLiveness: func(ctx context.Context, c liveness.Config) (Liveness, error) { return liveness.Open(ctx, c) },
 		openGossip:   func(c gossip.Config) (Gossip, error) { return gossip.Open(c) },
-		loadKeys:     func(path string) ([][]byte, error) { return gossip.LoadKeys(path) },
+		loadKeys:     LoadKeys,
 		openMeasuring: func(c remote.Config) (Measurer, error) {
 			m, err := remote.Listen(c)
 			if err != nil {

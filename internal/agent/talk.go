@@ -8,7 +8,9 @@ import (
 	"maps"
 	"net/netip"
 	"os"
+	"os/user"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -166,6 +168,21 @@ func KeyFile(settings mesh.AgentSettings, flag string) string {
 	}
 	return cmp.Or(flag, settings.Key, DefaultKey)
 }
+
+// LoadKeys reads the keys in a file. It may also belong to the user that the packages
+// make for the agent, whoever runs this.
+func LoadKeys(file string) ([][]byte, error) {
+	var owners []int
+	if u, err := user.Lookup(packagedUser); err == nil {
+		if id, err := strconv.Atoi(u.Uid); err == nil {
+			owners = append(owners, id)
+		}
+	}
+	return gossip.LoadKeys(file, owners...)
+}
+
+// packagedUser is as in packaging/.
+const packagedUser = "usb4mesh"
 
 func (a *Agent) closeGossip() {
 	a.mu.Lock()

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Usage is what the processes of a lab's nodes use of the machine. The kernel's
@@ -95,8 +97,8 @@ func (w *world) usage() (Usage, error) {
 			continue // gone by now, or somebody else's
 		}
 		p, err := processUsage(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+			continue // it has ended meanwhile
 		}
 		if err != nil {
 			return Usage{}, err

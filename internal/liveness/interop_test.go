@@ -227,7 +227,9 @@ func startDaemons(t testing.TB, n *node, config string) *frr {
 		if d == "bfdd" {
 			args = append(args, "--bfdctl", f.dir+"/bfdd.sock")
 		}
-		f.daemons = append(f.daemons, n.first(exec.Command("/usr/lib/frr/"+d, args...)))
+		daemon := n.first(exec.Command("/usr/lib/frr/"+d, args...))
+		f.daemons = append(f.daemons, daemon)
+		t.Cleanup(func() { _ = os.Remove(fmt.Sprintf("/var/tmp/frr/%s.%d", d, daemon.cmd.Process.Pid)) }) // made for cores, and empty
 		waitForFile(t, f.dir+"/"+d+".vty")
 		if d == "zebra" {
 			waitForFile(t, f.dir+"/zserv.api")
