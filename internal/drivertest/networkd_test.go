@@ -18,7 +18,7 @@ import (
 func TestAgentBesideNetworkd(t *testing.T) {
 	long(t)
 	if os.Getenv("USB4EMU_LEVEL") != "nightly" {
-		t.Skip("two machines with systemd take minutes: runs with USB4EMU_LEVEL=nightly, as make test-drivers-nightly does")
+		t.Skip("runs with USB4EMU_LEVEL=nightly, as make test-drivers-nightly does: two machines with systemd take minutes")
 	}
 	const cable = "n1:1-n2:2"
 	linkLocal := guest.File{Path: "/etc/systemd/network/80-usb4.network", Data: []byte("[Match]\nDriver=thunderbolt-net\n\n[Network]\nLinkLocalAddressing=yes\n")}
